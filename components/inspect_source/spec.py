@@ -1,0 +1,43 @@
+from kfp import dsl
+
+
+@dsl.container_component
+def inspect_source(
+    source: str,
+    fingerprint: dsl.OutputPath(str),
+    watermark: dsl.OutputPath(str),
+    files: dsl.OutputPath(int),
+    size_bytes: dsl.OutputPath(int),
+    rows: dsl.OutputPath(int),
+    format: str = "auto",
+    query: str = "",
+    event_time: str = "",
+    event_time_unit: str = "s",
+    since: str = "",
+    until: str = "",
+):
+    """Tell what is at the source now, without reading more than that takes. Never cached.
+
+    Args:
+        source: File, glob or directory of CSV, JSON Lines or Parquet files, at any fsspec
+            URI.
+        fingerprint: Hash of the files' identity (content, etag, or size and time) and of
+            the selection.
+        watermark: Latest event time, ISO 8601 in UTC; empty where finding it would mean a
+            full read.
+        files: Number of files.
+        size_bytes: Size of all files, bytes.
+        rows: Number of rows; -1 where counting would mean a full read.
+        format: auto (by file name), csv, jsonl or parquet.
+        query: SQL (DuckDB) over the table `source`; empty reads all columns and rows.
+        event_time: Column with the time of the event; empty when the data has none.
+        event_time_unit: Unit of a numeric event time, counted from 1970 in UTC: s, ms, us
+            or ns.
+        since: Start of the window of event time (included), ISO 8601; empty is open.
+        until: End of the window of event time (excluded), ISO 8601; empty is open.
+    """
+    return dsl.ContainerSpec(
+        image="penstock/inspect_source:unpinned",
+        command=["python", "-m", "penstock.components.inspect_source.step"],
+        args=["--executor_input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+    )
