@@ -162,7 +162,12 @@ def _describe(error: BaseException) -> dict[str, Any]:
     """Log an error for people and return its fields of the step record."""
     if isinstance(error, GateBlocked):
         log.error("%s", error)
-        return {"state": "blocked", "exit_code": error.exit_code, "error": str(error), "reasons": error.reasons}
+        return {
+            "state": "blocked",
+            "exit_code": error.exit_code,
+            "error": str(error),
+            "reasons": error.reasons,
+        }
     if isinstance(error, StepError):
         log.error("%s", error)
         return {"state": "failed", "exit_code": error.exit_code, "error": str(error)}

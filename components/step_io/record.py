@@ -17,7 +17,7 @@ PASSWORD_IN_URI = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")
 
 def now() -> str:
     """Return the time in UTC, ISO 8601 with milliseconds."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def make_record(step: str, started: str, **fields: Any) -> dict[str, Any]:
