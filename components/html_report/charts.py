@@ -6,7 +6,7 @@ by dash or place as well as by colour.
 
 import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from penstock.components.html_report.numbers import number, tick_label, ticks
@@ -294,7 +294,7 @@ class _Plot:
         low, high = self.y_ticks[0], self.y_ticks[-1]
         return self.bottom - (_clip(value, low, high) - low) / (high - low) * (self.bottom - self.top)
 
-    def points(self, pairs) -> str:  # type: ignore[no-untyped-def]
+    def points(self, pairs: Iterable[tuple[float, float]]) -> str:
         return " ".join(
             f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in pairs if math.isfinite(a) and math.isfinite(b)
         )

@@ -104,12 +104,12 @@ class Page:
         self, columns: Sequence[Column | str], rows: Iterable[Sequence[Cell]], caption: str = ""
     ) -> None:
         """Add a table; the first cell of each row is its header."""
-        columns = [Column(column) if isinstance(column, str) else column for column in columns]
+        named = [Column(column) if isinstance(column, str) else column for column in columns]
         self._tables += 1
         name = f"table-{self._tables}"
-        align = [' class="number"' if column.numeric else "" for column in columns]
+        align = [' class="number"' if column.numeric else "" for column in named]
         head = "".join(
-            f'<th scope="col"{a}>{escape(c.title)}</th>' for c, a in zip(columns, align, strict=True)
+            f'<th scope="col"{a}>{escape(c.title)}</th>' for c, a in zip(named, align, strict=True)
         )
         body = "".join(
             "<tr>"

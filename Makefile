@@ -1,0 +1,60 @@
+# Each target is a line or two of tested Python; `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3.11
+APP ?= taxi
+PENSTOCK := .venv/bin/penstock
+
+export UV_COMPILE_BYTECODE := 1
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help run compile generate test lint check bench clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.penstock ## Train, validate and register a model. APP=<name> (default taxi) ARGS='--set until=2016-01-01'
+	@$(PENSTOCK) run training --app $(APP) $(ARGS)
+
+compile: .venv/.penstock ## Compile the pipelines to pipelines/compiled/
+	@$(PENSTOCK) compile
+
+generate: .venv/.penstock compile ## Write each step's component.yaml and README.md, and docs/app_yaml.md
+	@.venv/bin/python -m penstock.generate
+
+test: .venv/.dev ## Run all tests, each in the environment of its stack. ARGS='tests/components/gate -k blocks'
+	@.venv/bin/python tests/run.py $(ARGS)
+
+lint: .venv/.dev ## Check format, lint and types
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+
+check: .venv/.dev ## Check that what is generated is current: IR, component.yaml, READMEs, locks
+	@$(PENSTOCK) compile --check
+	@.venv/bin/python -m penstock.generate --check
+	@for folder in . images/*/; do (cd $$folder && "$(CURDIR)/.venv/bin/uv" lock --check --quiet) || { echo "$$folder/uv.lock is stale: run uv lock there" >&2; exit 1; }; done
+
+bench: .venv/.dev ## Measure every figure that the README claims (benchmarks/results/). ARGS=<pipeline_overhead|evaluate|statistics|step_start>
+	@.venv/bin/python benchmarks/run.py $(ARGS)
+
+clean: .venv/.penstock ## Remove local runs, their cache and unused environments (the registry stays)
+	@$(PENSTOCK) clean --all --yes
+
+.penstock/bootstrap/bin/uv: images/bootstrap.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not there: install Python 3.11, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "Making the environment of the command line (once, about 20 s) ..." >&2
+	@$(PYTHON) -m venv .penstock/bootstrap
+	@.penstock/bootstrap/bin/pip install --quiet --disable-pip-version-check --require-hashes -r images/bootstrap.txt
+	@touch $@
+
+.venv/.penstock: pyproject.toml uv.lock .penstock/bootstrap/bin/uv
+	@.penstock/bootstrap/bin/uv sync --frozen --quiet --inexact --no-dev --python $(PYTHON)
+	@touch $@
+
+.venv/.dev: .venv/.penstock
+	@.penstock/bootstrap/bin/uv sync --frozen --quiet --python $(PYTHON)
+	@touch $@

@@ -1,0 +1,119 @@
+"""Run every test in the environment that it belongs to; closes with one line of totals.
+
+    python tests/run.py [PATH...] [pytest options]
+
+The steps of a stack, and the modules that they share, are tested with that stack's Python; all else
+with the command line's. Paths choose tests; what begins with a dash goes to each pytest.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from penstock.local.envs import ensure_stacks
+from penstock.project import Project, find_project
+from penstock.versions import shared_modules
+
+ROOT = Path(__file__).parent.parent
+CLI = "cli"
+COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors|xfailed|deselected)")
+
+
+def stack_of(test: Path, project: Project) -> str:
+    """Return the stack in whose environment a test file runs."""
+    parts = test.relative_to(project.root / "tests").parts
+    steps = {
+        name: step["stack"]
+        for name, step in yaml.safe_load((project.images / "images.yaml").read_text())["steps"].items()
+    }
+    if parts[0] == "apps" and len(parts) > 2:
+        return "tensorflow"  # an app's own Python runs inside train_model
+    if parts[0] != "components":
+        return CLI
+    if parts[1] in steps:
+        return str(steps[parts[1]])
+    users = sorted(stack for step, stack in steps.items() if parts[1] in shared_modules(project, step))
+    return str(users[0]) if users else CLI
+
+
+def collect(paths: Iterable[Path]) -> list[Path]:
+    """Return the test files under the paths."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            sys.exit(f"{path} is not there")
+        found += sorted(path.rglob("test_*.py")) if path.is_dir() else [path]
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """Run the tests and return the exit code."""
+    project = find_project(ROOT)
+    options = [a for a in arguments if a.startswith("-")]
+    # `-k EXPRESSION` and the like: the value follows the option.
+    chosen = [a for i, a in enumerate(arguments) if not a.startswith("-") and not _is_value(arguments, i)]
+    options = [a for i, a in enumerate(arguments) if a.startswith("-") or _is_value(arguments, i)]
+    files = collect([Path(c).absolute() for c in chosen] or [ROOT / "tests"])
+    by_stack: dict[str, list[Path]] = {}
+    for file in files:
+        by_stack.setdefault(stack_of(file, project), []).append(file)
+    stacks = sorted(stack for stack in by_stack if stack != CLI)
+    pythons = {CLI: Path(sys.executable), **ensure_stacks(project, stacks, test=True)}
+    totals: Counter[str] = Counter()
+    failed = []
+    for stack in [*stacks, *([CLI] if CLI in by_stack else [])]:
+        started = time.monotonic()
+        print(f"\n== {stack}: {len(by_stack[stack])} files", flush=True)
+        code, counts = run_pytest(pythons[stack], by_stack[stack], options, stack)
+        totals.update(counts)
+        print(f"== {stack}: {time.monotonic() - started:.0f} s", flush=True)
+        if code not in (0, 5):  # 5: nothing was chosen by -k
+            failed.append(stack)
+    report_coverage()
+    bad = totals["failed"] + totals["error"] + totals["errors"]
+    if failed and not bad:
+        bad = len(failed)
+    print(f"\n{totals['passed']} passed, {bad} failed, {totals['skipped']} skipped")
+    return 1 if failed or not totals["passed"] else 0
+
+
+def run_pytest(python: Path, files: list[Path], options: list[str], stack: str) -> tuple[int, Counter[str]]:
+    """Run pytest and return its exit code and the counts of its closing line."""
+    environment = {**os.environ, "COVERAGE_FILE": str(ROOT / f".coverage.{stack}"), "PYTHONPATH": str(ROOT)}
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    command = [str(python), "-m", "pytest", "--cov=penstock", "--cov=components", "--cov-report=", *options]
+    process = subprocess.Popen(
+        [*command, *map(str, files)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    last = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        last = line if COUNT.search(line) else last
+    return process.wait(), Counter({word: int(count) for count, word in COUNT.findall(last)})
+
+
+def report_coverage() -> None:
+    """Print the coverage of all environments together."""
+    coverage = [sys.executable, "-m", "coverage"]
+    subprocess.run([*coverage, "combine", "--quiet", "--keep"], cwd=ROOT, check=False, capture_output=True)
+    report = subprocess.run(
+        [*coverage, "report", "--format=total"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    if report.returncode == 0:
+        print(f"\ncoverage: {report.stdout.strip()} % of the lines")
+
+
+def _is_value(arguments: list[str], index: int) -> bool:
+    return index > 0 and arguments[index - 1] in ("-k", "-m", "--durations", "-n", "--lf")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
