@@ -1,0 +1,142 @@
+"""`--set key=value`: pipeline parameters, parsed by their declared type, and their place in app.yaml."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from penstock.app_yaml import AppError, Fault, KeyPath, parse
+from penstock.components.step_io.values import coerce
+from penstock.nearest import did_you_mean
+from penstock.signature import Parameter, read_signature
+
+# Which value of app.yaml each pipeline parameter takes.
+PARAMETERS: dict[str, KeyPath] = {
+    "model_name": ("model_name",),
+    "source": ("data", "source"),
+    "label": ("label",),
+    "format": ("data", "format"),
+    "query": ("data", "query"),
+    "event_time": ("data", "event_time"),
+    "event_time_unit": ("data", "event_time_unit"),
+    "since": ("data", "since"),
+    "until": ("data", "until"),
+    "rows_per_shard": ("data", "rows_per_shard"),
+    "weight": ("data", "weight"),
+    "statistics_slices": ("statistics", "slices"),
+    "schema_skew": ("validation", "schema_skew"),
+    "value_skew": ("validation", "value_skew"),
+    "baseline": ("validation", "baseline"),
+    "min_rows": ("validation", "min_rows"),
+    "drift_thresholds": ("validation", "drift_thresholds"),
+    "cleaning": ("cleaning",),
+    "split": ("split",),
+    "features": ("features",),
+    "model_settings": ("model",),
+    "tuning_trials": ("tuning", "trials"),
+    "tuning": ("tuning",),
+    "slices": ("evaluation", "slices"),
+    "resamples": ("evaluation", "resamples"),
+    "confidence": ("evaluation", "confidence"),
+    "thresholds": ("thresholds",),
+    "seed": ("seed",),
+    "promote": ("promote",),
+}
+
+# Parameters that no app determines, and where each comes from.
+FROM_THE_RUNNER = {
+    "app": "the app's folder",
+    "app_uri": "publishing the app",
+    "schema_uri": "publishing the app",
+    "code_uri": "publishing the app",
+    "app_version": "the app's content",
+    "code_version": "the steps' code",
+    "force": "the option --force",
+    "registry_uri": "the environment",
+    "checkpoint_uri": "the environment",
+}
+
+EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list such as [a, b]",
+    "dict": "a mapping such as {key: value}",
+}
+TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
+
+
+@dataclass(frozen=True)
+class Override:
+    """One parsed `--set`: the parameter, its place in app.yaml, its value and the words that set it."""
+
+    parameter: str
+    path: KeyPath
+    value: Any
+    words: str
+
+
+def parse_overrides(overrides: Sequence[str] | Mapping[str, Any], pipeline: str = "training") -> list[Override]:
+    """Return the overrides with values of the types that the pipeline declares.
+
+    Raises:
+        AppError: A key is no parameter, or a value is not of its type; all faults at once.
+    """
+    if not overrides:
+        return []
+    declared = pipeline_parameters(pipeline)
+    settable = [name for name in declared if name in PARAMETERS]
+    found: list[Override] = []
+    faults: list[Fault] = []
+    for key, text, words in _pairs(overrides, faults):
+        if key in FROM_THE_RUNNER and key in declared:
+            faults.append(Fault(words, (), f"{key!r} cannot be set, it comes from {FROM_THE_RUNNER[key]}"))
+        elif key not in settable:
+            near = did_you_mean(key, settable) or f"; there are {', '.join(settable)}"
+            faults.append(Fault(words, (), f"{key!r} is no parameter of the {pipeline} pipeline{near}"))
+        else:
+            try:
+                value = _value(key, text, declared[key].type)
+            except (TypeError, ValueError, yaml.YAMLError):
+                expected = EXPECTED.get(declared[key].type, "text")
+                faults.append(Fault(words, (), f"{text!r} does not fit, expected {expected}"))
+                continue
+            found.append(Override(key, PARAMETERS[key], _from_here(key, value), words))
+    if faults:
+        raise AppError(faults)
+    return sorted(found, key=lambda override: len(override.path))  # a section before a key inside it
+
+
+def pipeline_parameters(pipeline: str) -> dict[str, Parameter]:
+    """Return the parameters of pipelines/<pipeline>.py by name, read without importing kfp."""
+    path = Path(__file__).parent / "pipelines" / f"{pipeline}.py"
+    return read_signature(path, pipeline).parameters
+
+
+def _pairs(overrides: Sequence[str] | Mapping[str, Any], faults: list[Fault]) -> list[tuple[str, Any, str]]:
+    """Return key, value and the words that people typed."""
+    if isinstance(overrides, Mapping):
+        return [(key, value, f"--set {key}={value}") for key, value in overrides.items()]
+    pairs = {}
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if equals:
+            pairs[key.strip()] = (key.strip(), text, f"--set {item}")  # the last of two wins
+        else:
+            faults.append(Fault(f"--set {item}", (), "expected key=value"))
+    return list(pairs.values())
+
+
+def _value(key: str, text: Any, declared: str) -> Any:
+    if declared == "str" or not isinstance(text, str):
+        return coerce(key, text, TYPES[declared])
+    return coerce(key, parse(text), TYPES[declared])
+
+
+def _from_here(key: str, value: Any) -> Any:
+    """Read a local source on the command line from the working directory, as a shell does."""
+    if key == "source" and value and "://" not in value:
+        return str(Path.cwd() / Path(value).expanduser())
+    return value
