@@ -1,0 +1,150 @@
+"""Processes of steps: started so that none outlives its runner, and stopped with all their children."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+PR_SET_PDEATHSIG = 1
+GRACE_S = 5.0  # between asking a step to end and ending it
+RUN_VARIABLE = "PENSTOCK_RUN_DIR"
+
+# What a step gets of the environment of the command line: where things are, who we are to the services it
+# talks to, and how to reach them. Nothing of Python: PYTHONPATH or VIRTUAL_ENV of the caller would leak in.
+INHERITED = frozenset(
+    ["HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PATH", "SHELL", "TERM", "LD_LIBRARY_PATH", "KUBECONFIG", "NO_PROXY", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
+)
+INHERITED_PREFIXES = (
+    ["AWS_", "AZURE_", "BIGQUERY_", "CLOUDSDK_", "CUDA_", "FSSPEC_", "GCS_", "GCSFS_", "GOOGLE_", "KFP_", "LC_", "MLFLOW_", "NVIDIA_", "OMP_", "PENSTOCK_", "S3_", "SSL_CERT_", "TF_", "XDG_"]
+)
+
+
+class Ended(NamedTuple):
+    """How a process ended."""
+
+    exit_code: int  # negative: the signal that killed it
+    peak_mib: float
+
+
+class Processes:
+    """The processes of one run that are alive."""
+
+    def __init__(self) -> None:
+        self._alive: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.RLock()  # a signal's handler may come in at any point
+        self._stopping = False
+
+    def start(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        output: IO[bytes],
+        stdin: int = subprocess.DEVNULL,
+    ) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own that the kernel ends with this one."""
+        cwd.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            if self._stopping:
+                raise KeyboardInterrupt
+            process = subprocess.Popen(
+                argv,
+                env=dict(env),
+                cwd=cwd,
+                stdin=stdin,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_end_with(os.getpid()) if sys.platform == "linux" else None,
+            )
+            self._alive.add(process)
+        return process
+
+    def wait(self, process: subprocess.Popen[bytes]) -> Ended:
+        """Wait until a process has ended, and end what it may have left behind."""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        _signal_group(process.pid, signal.SIGKILL)
+        with self._lock:
+            self._alive.discard(process)
+        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
+        return Ended(process.returncode, usage.ru_maxrss * unit / 2**20)
+
+    def stop_all(self, grace_s: float = GRACE_S) -> None:
+        """Ask all processes to end, then end them; start no other."""
+        with self._lock:
+            self._stopping = True
+            alive = list(self._alive)
+            self._alive.clear()
+        for process in alive:
+            _signal_group(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + grace_s
+        for process in alive:
+            with contextlib.suppress(subprocess.TimeoutExpired, ChildProcessError):
+                process.wait(max(0.0, deadline - time.monotonic()))
+            _signal_group(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                process.wait()
+
+
+def step_environment(python: Path, **extra: str) -> dict[str, str]:
+    """Return the environment of a step: the little that is inherited, its stack's programs, and `extra`."""
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name in INHERITED or name.startswith(tuple(INHERITED_PREFIXES))
+    }
+    env["PATH"] = os.pathsep.join([str(python.parent), env.get("PATH", os.defpath)])
+    return {**env, **extra}
+
+
+def end_leftovers(run_folder: Path) -> int:
+    """Kill what still runs of a run whose runner died, and return how many processes that were.
+
+    The kernel kills the steps themselves; this finds processes that a step had started.
+    """
+    wanted = f"{RUN_VARIABLE}={run_folder}".encode()
+    killed = 0
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if wanted in environ.read_bytes().split(b"\0") and environ.parent.name != str(os.getpid()):
+                os.kill(int(environ.parent.name), signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+def _end_with(parent: int):  # type: ignore[no-untyped-def]
+    """Return what a child does first: ask the kernel to kill it when its parent dies."""
+    libc = _libc()
+
+    def ask() -> None:
+        if libc is not None:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it died in between
+                os._exit(1)
+
+    return ask
+
+
+_LIBC: list[ctypes.CDLL | None] = []
+
+
+def _libc() -> ctypes.CDLL | None:
+    if not _LIBC:
+        try:
+            _LIBC.append(ctypes.CDLL(None, use_errno=True))
+        except OSError:
+            _LIBC.append(None)
+    return _LIBC[0]
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)

@@ -1,0 +1,196 @@
+"""What each step's image is made of, as a hash: the tag that makes every cache tell the truth.
+
+The hash covers the lock of the step's stack, every file of the step's folder (spec.py included), step_io,
+and the shared modules beside it that the step imports, directly or not. A file that changes none of these
+changes no image.
+"""
+
+import ast
+import copy
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from penstock.errors import UserError
+from penstock.nearest import did_you_mean
+from penstock.project import Project
+
+PACKAGE = "penstock.components"
+UNPINNED = "unpinned"
+ALWAYS_SHARED = "step_io"
+NOT_IN_AN_IMAGE = ("README.md", "component.yaml")
+FOLDERS_NOT_IN_AN_IMAGE = ("__pycache__", "tests")
+DIGITS = 16  # of a SHA-256, in hexadecimal: 64 bits, no collision among the versions of one step
+
+
+def components_folder(project: Project) -> Path:
+    """Return the folder that holds the steps: the project's own, else the installed package's."""
+    own = project.root / "components"
+    return own if own.is_dir() else Path(__file__).parent / "components"
+
+
+def stacks_by_step(project: Project) -> dict[str, str]:
+    """Return the stack of each step, from images/images.yaml.
+
+    Raises:
+        UserError: The file cannot be read, or has no entry `stack` for a step.
+    """
+    import yaml
+
+    path = project.images / "images.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {step: str(entry["stack"]) for step, entry in content["steps"].items()}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: expected `steps: {{<step>: {{stack: <stack>}}}}` ({error!r})") from error
+
+
+@dataclass(frozen=True)
+class Image:
+    """The image of one step, by content."""
+
+    step: str
+    stack: str
+    tag: str
+
+    @property
+    def name(self) -> str:
+        """The reference as it stands in the IR."""
+        return f"penstock/{self.step}:{self.tag}"
+
+
+class Images:
+    """The images of a project's steps, each hashed once."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.components = components_folder(project)
+        self._modules: dict[str, tuple[str, set[str]]] = {}
+        self._images: dict[str, Image] = {}
+
+    @cached_property
+    def stacks(self) -> dict[str, str]:
+        """The stack of each step."""
+        return stacks_by_step(self.project)
+
+    def image(self, step: str) -> Image:
+        """Return the image of a step.
+
+        Raises:
+            UserError: images.yaml does not list the step, or its folder or its stack's lock is missing.
+        """
+        if step not in self._images:
+            if step not in self.stacks:
+                raise UserError(
+                    f"images/images.yaml lists no step {step!r}{did_you_mean(step, self.stacks)}: "
+                    "add it with its stack"
+                )
+            stack = self.stacks[step]
+            digest = hashlib.sha256(lock_path(self.project, stack).read_bytes())
+            for module in sorted(self.needed(step)):
+                digest.update(f"\0{module}\0{self._module(module)[0]}".encode())
+            self._images[step] = Image(step, stack, digest.hexdigest()[:DIGITS])
+        return self._images[step]
+
+    def needed(self, step: str) -> set[str]:
+        """Return the step and every shared module that it imports, directly or not."""
+        needed: set[str] = set()
+        waiting = [step, ALWAYS_SHARED]
+        while waiting:
+            module = waiting.pop()
+            if module not in needed:
+                needed.add(module)
+                waiting.extend(self._module(module)[1])
+        return needed
+
+    def _module(self, name: str) -> tuple[str, set[str]]:
+        """Return the hash of a folder (or file) beside the steps, and the neighbours that it imports."""
+        if name not in self._modules:
+            digest, imports = hashlib.sha256(), set()
+            files = list(_files(self.components, name))
+            if not files:
+                raise UserError(f"{self.components / name} holds no file, yet a step needs it")
+            for path in files:
+                content = path.read_bytes()
+                digest.update(f"\0{path.relative_to(self.components)}\0{len(content)}\0".encode())
+                digest.update(content)
+                if path.suffix == ".py":
+                    imports |= {
+                        found for found in _neighbours(path, content, self.components) if found != name
+                    }
+            self._modules[name] = (digest.hexdigest(), imports)
+        return self._modules[name]
+
+
+def shared_modules(project: Project, step: str) -> set[str]:
+    """Return the modules beside the steps that a step imports, directly or not; step_io always."""
+    return Images(project).needed(step) - {step}
+
+
+def lock_path(project: Project, stack: str) -> Path:
+    """Return the lock of a stack.
+
+    Raises:
+        UserError: There is none.
+    """
+    path = project.images / stack / "uv.lock"
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run `uv lock` in {path.parent}, or correct images/images.yaml")
+    return path
+
+
+def pin(ir: dict[str, Any], images: Images) -> tuple[dict[str, Any], dict[str, Image]]:
+    """Return the IR with each `penstock/<step>:unpinned` replaced, and the images by executor label."""
+    ir = copy.deepcopy(ir)
+    pinned = {}
+    for label, executor in ir["deploymentSpec"]["executors"].items():
+        container = executor.get("container", {})
+        name, _, tag = container.get("image", "").rpartition(":")
+        if tag == UNPINNED and name.startswith("penstock/"):
+            pinned[label] = images.image(name.removeprefix("penstock/"))
+            container["image"] = pinned[label].name
+    return ir, pinned
+
+
+def code_version(pinned_ir: dict[str, Any]) -> str:
+    """Return the hash of a pipeline with all its images."""
+    text = json.dumps(pinned_ir, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def _files(components: Path, name: str) -> Iterator[Path]:
+    """Yield the files that belong into an image, in a fixed order."""
+    single = components / f"{name}.py"
+    if single.is_file():
+        yield single
+    for path in sorted((components / name).rglob("*")):
+        inside = path.relative_to(components / name).parts
+        if any(part in FOLDERS_NOT_IN_AN_IMAGE or part.startswith(".") for part in inside):
+            continue
+        if path.is_file() and path.name not in NOT_IN_AN_IMAGE and path.suffix != ".pyc":
+            yield path
+
+
+def _neighbours(path: Path, content: bytes, components: Path) -> Iterator[str]:
+    """Yield the first name under penstock.components of each import in a file."""
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):
+        return  # the step itself will say so
+    package = [*PACKAGE.split("."), *path.relative_to(components).parts[:-1]]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = [*above, *(node.module.split(".") if node.module else [])]
+            names = [".".join([*module, alias.name]) for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.startswith(f"{PACKAGE}."):
+                yield name.split(".")[2]
