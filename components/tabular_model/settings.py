@@ -17,7 +17,7 @@ KINDS = ("numeric", "categorical", "text", "drop")
 
 @dataclass(frozen=True)
 class Setting:
-    """One key: its default, its type (int, float, list or dict), its range (both ends allowed) and what it does.
+    """One key: default, type (int, float, list or dict), range (both ends allowed) and what it does.
 
     A list holds whole numbers, each in the range; a dict is described by `doc`.
     """

@@ -1,0 +1,80 @@
+"""The raw inputs of a model: which columns of the schema they are, and of which type and kind."""
+
+import difflib
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from penstock.components.step_io.errors import StepError
+from penstock.components.tabular_model.settings import KINDS
+
+log = logging.getLogger(__name__)
+
+NO_INPUT_STAGES = (schema_pb2.DEPRECATED, schema_pb2.DISABLED, schema_pb2.DEBUG_ONLY)
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """A column that the model takes: dtype float64 (NaN is missing) or string ("" is missing)."""
+
+    name: str
+    dtype: str
+    kind: str  # numeric, categorical or text; drop: taken, but not used
+
+
+def read_inputs(
+    schema_folder: Path, excluded: Collection[str], kinds: Mapping[str, str] = {}
+) -> list[RawInput]:
+    """Return the model's inputs in the order of the schema.
+
+    A text column is categorical (text when its domain is natural language), an integer with
+    `int_domain.is_categorical` categorical, every other number numeric. `kinds` overrides that.
+
+    Raises:
+        StepError: The schema cannot be read, or names no column that could be an input.
+    """
+    path = schema_folder / "schema.pbtxt"
+    try:
+        schema = text_format.Parse(path.read_text(), schema_pb2.Schema())
+    except FileNotFoundError:
+        raise StepError(f"the schema artifact {schema_folder} holds no schema.pbtxt") from None
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise StepError(f"schema.pbtxt is no TFDV schema: {error}") from error
+    inputs = []
+    for feature in schema.feature:
+        if feature.name in excluded or feature.lifecycle_stage in NO_INPUT_STAGES:
+            continue
+        if feature.type == schema_pb2.STRUCT:
+            log.warning("the column %r is nested and no input of the model", feature.name)
+            continue
+        inputs.append(_raw_input(feature))
+    known = {found.name for found in inputs}
+    unknown = [f"model.kinds: {name!r} is no input of the model{_near(name, known)}" for name in kinds]
+    unknown = [fault for fault, name in zip(unknown, kinds, strict=True) if name not in known]
+    wrong = [
+        f"model.kinds: {name!r} is {kind!r}, allowed are {', '.join(KINDS)}"
+        for name, kind in kinds.items()
+        if kind not in KINDS
+    ]
+    if unknown or wrong:
+        raise StepError("; ".join(unknown + wrong))
+    if not inputs:
+        raise StepError("the schema has no column that the model could take as an input")
+    return [RawInput(found.name, found.dtype, kinds.get(found.name, found.kind)) for found in inputs]
+
+
+def _raw_input(feature: schema_pb2.Feature) -> RawInput:
+    if feature.type == schema_pb2.BYTES:
+        natural = feature.WhichOneof("domain_info") == "natural_language_domain"
+        return RawInput(feature.name, "string", "text" if natural else "categorical")
+    categorical = feature.int_domain.is_categorical
+    return RawInput(feature.name, "float64", "categorical" if categorical else "numeric")
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
