@@ -12,9 +12,9 @@ from penstock.app_yaml import Document, Fault, KeyPath
 from penstock.components.tabular_model.settings import KINDS, SETTINGS, TUNING, Setting, problems
 from penstock.nearest import did_you_mean
 
-COLUMNS = (("data", "event_time"), ("data", "weight"), ("label", "column"))
-COLUMN_LISTS = (("statistics", "slices"), ("split", "key"), ("features", "exclude"))
-COLUMN_KEYS = (("validation", "drift_thresholds", "features"), ("model", "kinds"))
+COLUMNS: tuple[KeyPath, ...] = (("data", "event_time"), ("data", "weight"), ("label", "column"))
+COLUMN_LISTS: tuple[KeyPath, ...] = (("statistics", "slices"), ("split", "key"), ("features", "exclude"))
+COLUMN_KEYS: tuple[KeyPath, ...] = (("validation", "drift_thresholds", "features"), ("model", "kinds"))
 
 
 def check_sections(document: Document, folder_name: str) -> Iterator[Fault]:
@@ -47,7 +47,9 @@ def check_columns(document: Document, columns: Sequence[str], schema: str) -> It
         )
     inputs = set(columns) - set(excluded(document.value))
     if not inputs:
-        yield document.fault(("features", "exclude"), "every column is excluded: nothing is left to learn from")
+        yield document.fault(
+            ("features", "exclude"), "every column is excluded: nothing is left to learn from"
+        )
 
 
 def excluded(value: Mapping[str, Any]) -> list[str]:
@@ -112,7 +114,9 @@ def _slice_columns(value: Any) -> Iterator[tuple[KeyPath, str]]:
 def _name(document: Document, folder_name: str) -> Iterator[Fault]:
     name = text_at(document.value, ("name",))
     if name and name != folder_name:
-        yield document.fault(("name",), f"{name!r} is not the name of the app's folder, {folder_name!r}: rename one")
+        yield document.fault(
+            ("name",), f"{name!r} is not the name of the app's folder, {folder_name!r}: rename one"
+        )
 
 
 def _window(document: Document) -> Iterator[Fault]:
@@ -123,14 +127,18 @@ def _window(document: Document) -> Iterator[Fault]:
         if not text:
             continue
         if event_time in (None, ""):
-            yield document.fault(("data", key), "a window needs data.event_time, the column with the time of the event")
+            yield document.fault(
+                ("data", key), "a window needs data.event_time, the column with the time of the event"
+            )
         try:
             moments[key] = to_utc(text)
         except ValueError:
             return
     if len(moments) == 2 and moments["since"] >= moments["until"]:
         since, until = (text_at(document.value, ("data", key)) for key in ("since", "until"))
-        yield document.fault(("data", "until"), f"{until!r} is not after data.since {since!r}: the window is empty")
+        yield document.fault(
+            ("data", "until"), f"{until!r} is not after data.since {since!r}: the window is empty"
+        )
 
 
 def _label(document: Document) -> Iterator[Fault]:
@@ -166,13 +174,16 @@ def _split(document: Document) -> Iterator[Fault]:
     shares = [split.get(key, 0.15) for key in ("validation", "test")]
     if all(isinstance(share, (int, float)) and 0 < share < 1 for share in shares) and sum(shares) >= 1:
         yield document.fault(
-            ("split",), f"validation {shares[0]:g} and test {shares[1]:g} leave no rows to train on: their sum must be below 1"
+            ("split",),
+            f"validation {shares[0]:g} and test {shares[1]:g} leave no rows to train on: their sum must be below 1",
         )
     if split.get("by") == "time":
         if at(document.value, ("data", "event_time")) in (None, ""):
             yield document.fault(("split", "by"), "a split by time needs data.event_time")
         if split.get("key"):
-            yield document.fault(("split", "key"), "a split by time takes no key: leave it out, or split by entity")
+            yield document.fault(
+                ("split", "key"), "a split by time takes no key: leave it out, or split by entity"
+            )
 
 
 def _settings(document: Document, section: str, known: Mapping[str, Setting]) -> Iterator[Fault]:
@@ -194,7 +205,9 @@ def _kinds(document: Document) -> Iterator[Fault]:
     for name, kind in kinds.items() if isinstance(kinds, dict) else []:
         if kind not in KINDS:
             near = did_you_mean(kind, KINDS) if isinstance(kind, str) else ""
-            yield document.fault(("model", "kinds", name), f"{kind!r} is no kind: allowed are {', '.join(KINDS)}{near}")
+            yield document.fault(
+                ("model", "kinds", name), f"{kind!r} is no kind: allowed are {', '.join(KINDS)}{near}"
+            )
 
 
 def _thresholds(document: Document) -> Iterator[Fault]:
@@ -213,7 +226,9 @@ def _thresholds(document: Document) -> Iterator[Fault]:
         metric = text_at(document.value, ("thresholds", section, "metric"))
         if metric and metric not in known:
             near = did_you_mean(metric, known) or f"; allowed are {', '.join(known)}"
-            yield document.fault(("thresholds", section, "metric"), f"{metric!r} is no metric of {of_task}{near}")
+            yield document.fault(
+                ("thresholds", section, "metric"), f"{metric!r} is no metric of {of_task}{near}"
+            )
 
 
 def _bounds(document: Document, path: KeyPath, bounds: Any, low: float, high: float) -> Iterator[Fault]:

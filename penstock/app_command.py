@@ -21,9 +21,13 @@ def register(app: typer.Typer) -> None:
 @app_commands.command("new")
 def new_app(
     name: Annotated[str, typer.Argument(help="Name of the app: letters, digits, _ and -.")],
-    source: Annotated[str, typer.Option(help="File, glob, directory or URI of CSV, JSON Lines or Parquet files.")],
+    source: Annotated[
+        str, typer.Option(help="File, glob, directory or URI of CSV, JSON Lines or Parquet files.")
+    ],
     label: Annotated[str, typer.Option(help="Column that the model learns to predict.")],
-    copy: Annotated[bool, typer.Option("--copy", help="Copy the source file into the app's folder data/.")] = False,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy the source file into the app's folder data/.")
+    ] = False,
 ) -> None:
     """Write apps/NAME/app.yaml, commented, for a source with a label column.
 
@@ -58,8 +62,12 @@ def validate_app(
 
 
 def compile_pipelines(
-    pipelines: Annotated[list[str] | None, typer.Argument(help="Names under pipelines/; default: all.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when a file is stale.")] = False,
+    pipelines: Annotated[
+        list[str] | None, typer.Argument(help="Names under pipelines/; default: all.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 when a file is stale.")
+    ] = False,
 ) -> None:
     """Compile pipelines/*.py to pipelines/compiled/*.yaml, the same bytes on every machine.
 
@@ -70,7 +78,8 @@ def compile_pipelines(
 
     project = find_project()
     texts = {
-        compiled_path(name, project): compile_to_text(name, project) for name in pipelines or pipeline_names(project)
+        compiled_path(name, project): compile_to_text(name, project)
+        for name in pipelines or pipeline_names(project)
     }
     if not pipelines:  # a pipeline that is gone leaves no compiled file
         folder = project.root / "pipelines" / "compiled"

@@ -80,13 +80,17 @@ class App:
         """
         return self.with_overrides(overrides, pipeline)._arguments(pipeline)
 
-    def with_overrides(self, overrides: Sequence[str] | Mapping[str, Any], pipeline: str = "training") -> "App":
+    def with_overrides(
+        self, overrides: Sequence[str] | Mapping[str, Any], pipeline: str = "training"
+    ) -> "App":
         """Return the app as if app.yaml said what the overrides say, validated again as a whole."""
         parsed = parse_overrides(overrides, pipeline)
         if not parsed:
             return self
         document = _overridden(self.document, parsed)
-        return _validate(document, self.folder, self.name, self.schema, pipeline_schema=self.schema is not None)
+        return _validate(
+            document, self.folder, self.name, self.schema, pipeline_schema=self.schema is not None
+        )
 
     def _arguments(self, pipeline: str) -> dict[str, Any]:
         fault = self.source_fault()
@@ -99,7 +103,7 @@ class App:
         values["features"]["exclude"] = excluded(values)
         values["model"] = {**DEFAULTS, **values["model"]}
         values["tuning"] = {**TUNING_DEFAULTS, **values["tuning"]}
-        arguments = {"app": self.name}
+        arguments: dict[str, Any] = {"app": self.name}
         for parameter, path in PARAMETERS.items():
             arguments[parameter] = at(values, path)
         arguments["tuning"] = {key: value for key, value in values["tuning"].items() if key != "trials"}
@@ -138,7 +142,9 @@ def find_app(project: Project, name_or_path: str) -> Path:
         return named
     if given.name == SETTINGS_FILE:
         given = given.parent
-    if given.is_dir() and (os.sep in name_or_path or name_or_path == "." or (given / SETTINGS_FILE).is_file()):
+    if given.is_dir() and (
+        os.sep in name_or_path or name_or_path == "." or (given / SETTINGS_FILE).is_file()
+    ):
         return given.resolve()
     apps = app_names(project)
     known = f"there are: {', '.join(apps)}" if apps else "there are none yet"

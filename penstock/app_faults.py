@@ -50,11 +50,14 @@ def without_nulls(value: Any, path: KeyPath = ()) -> Any:
 
 def section_keys(path: KeyPath) -> list[str]:
     """Return the keys that the section at a path allows; [] when any word is a key there."""
-    model: type[BaseModel] | None = AppConfig
+    model: type[BaseModel] = AppConfig
     for key in path:
-        model = _model_inside(model, str(key)) if isinstance(key, str) else model
-        if model is None:
+        if isinstance(key, int):
+            continue  # an item of a list of sections
+        inside = _model_inside(model, key)
+        if inside is None:
             return []
+        model = inside
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
@@ -90,7 +93,11 @@ def _fault(document: Document, details: dict[str, Any]) -> Fault:
         advice = "a name of letters, digits, _ and -, starting with a letter, at most 63 characters"
         return document.fault(path, f"{shown} does not fit, expected {advice}")
     if kind in EXPECTED:
-        quoted = "; put it in quotes" if kind == "string_type" and not isinstance(details["input"], (list, dict)) else ""
+        quoted = (
+            "; put it in quotes"
+            if kind == "string_type" and not isinstance(details["input"], (list, dict))
+            else ""
+        )
         return document.fault(path, f"{shown} does not fit, expected {EXPECTED[kind]}{quoted}")
     return document.fault(path, f"{shown} does not fit: {details['msg']}")
 

@@ -58,11 +58,15 @@ def publish(app_folder: Path, root: Path, name: str, schema: str = "schema.pbtxt
         schema: The schema's path inside the folder.
 
     Raises:
-        UserError: A file is a symbolic link, or all files together exceed 50 MB.
+        UserError: The schema is missing, a file is a symbolic link, or all files exceed 50 MB.
     """
     files = app_files(app_folder)
     if schema not in files:
-        raise UserError(f"{app_folder / schema} is missing: draft it with `penstock schema infer --app {name}`")
+        raise UserError(
+            f"{app_folder / schema} is missing: draft it with `penstock schema infer --app {name}`"
+        )
+    if LISTING in files:
+        raise UserError(f"{app_folder / LISTING} has the name of the list that publishing writes: rename it")
     settings = {"app.yaml", schema}
     parts = {
         "app": files,
@@ -108,7 +112,9 @@ def app_files(app_folder: Path) -> dict[str, bytes]:
             if name.startswith((".", "README")) or name.endswith(LEFT_OUT_ENDINGS):
                 continue
             if path.is_symlink():
-                raise UserError(f"{path} is a symbolic link, which would not arrive at a step: put a copy in its place")
+                raise UserError(
+                    f"{path} is a symbolic link, which would not arrive at a step: put a copy in its place"
+                )
             if name in kept:
                 continue
             total += path.stat().st_size
@@ -136,7 +142,7 @@ def _publish_part(contents: Mapping[str, bytes], parent: Path) -> Path:
         partial.mkdir(parents=True, exist_ok=True)
         (partial / LISTING).write_text(listing, encoding="utf-8")
         if final.exists():  # damaged by hand: put it aside, then take its place
-            final.rename(partial.with_suffix(".damaged"))
+            final.rename(partial.with_name(f"{partial.name}.damaged"))
         try:
             partial.rename(final)
         except OSError:
@@ -144,7 +150,7 @@ def _publish_part(contents: Mapping[str, bytes], parent: Path) -> Path:
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(partial.with_suffix(".damaged"), ignore_errors=True)
+        shutil.rmtree(partial.with_name(f"{partial.name}.damaged"), ignore_errors=True)
     return final
 
 

@@ -57,71 +57,98 @@ class Data(Section):
         description="File, glob or directory of CSV, JSON Lines or Parquet files: relative to the app's folder, "
         "absolute, or any fsspec URI (`gs://`, `s3://`, ...).",
     )
-    format: Literal["auto", "csv", "jsonl", "parquet"] = Field("auto", description="Format; `auto` goes by file name.")
-    query: str = Field("", description="SQL (DuckDB) over the table `source`; empty reads all columns and rows.")
-    event_time: str = Field("", description="Column with the time of the event; never an input of the model.")
+    format: Literal["auto", "csv", "jsonl", "parquet"] = Field(
+        default="auto", description="Format; `auto` goes by file name."
+    )
+    query: str = Field(
+        default="", description="SQL (DuckDB) over the table `source`; empty reads all columns and rows."
+    )
+    event_time: str = Field(
+        default="", description="Column with the time of the event; never an input of the model."
+    )
     event_time_unit: Literal["s", "ms", "us", "ns"] = Field(
-        "s", description="Unit of a numeric event time, counted from 1970 in UTC."
+        default="s", description="Unit of a numeric event time, counted from 1970 in UTC."
     )
-    since: Time = Field("", description="Start of the window of event time (included), ISO 8601; empty is open.")
-    until: Time = Field("", description="End of the window of event time (excluded), ISO 8601; empty is open.")
+    since: Time = Field(
+        default="", description="Start of the window of event time (included), ISO 8601; empty is open."
+    )
+    until: Time = Field(
+        default="", description="End of the window of event time (excluded), ISO 8601; empty is open."
+    )
     rows_per_shard: int = Field(
-        250_000, ge=1000, le=10_000_000, description="Rows in each Parquet shard; also bounds the memory."
+        default=250_000,
+        ge=1000,
+        le=10_000_000,
+        description="Rows in each Parquet shard; also bounds the memory.",
     )
-    weight: str = Field("", description="Column with the weight of each row; never an input of the model.")
+    weight: str = Field(
+        default="", description="Column with the weight of each row; never an input of the model."
+    )
 
 
 class Statistics(Section):
     """What is measured on the data before it is judged."""
 
-    slices: list[Column] = Field([], description="Columns by whose values the statistics are computed as well.")
+    slices: list[Column] = Field(
+        default=[], description="Columns by whose values the statistics are computed as well."
+    )
 
 
 class DriftThresholds(Section):
     """From which distance on a feature counts as drifted, 0 to 1."""
 
-    categorical: Share | None = Field(None, description="L-infinity distance of categorical features.")
-    numeric: Share | None = Field(None, description="Jensen-Shannon divergence of numeric features.")
-    features: dict[str, Share] = Field({}, description="Thresholds of single features, by name.")
+    categorical: Share | None = Field(
+        default=None, description="L-infinity distance of categorical features."
+    )
+    numeric: Share | None = Field(default=None, description="Jensen-Shannon divergence of numeric features.")
+    features: dict[str, Share] = Field(default={}, description="Thresholds of single features, by name.")
 
 
 class Validation(Section):
     """How the data are judged against the schema and against a baseline."""
 
-    schema_skew: Literal["off", "warn", "block"] = Field("block", description="What a breach of the schema leads to.")
+    schema_skew: Literal["off", "warn", "block"] = Field(
+        default="block", description="What a breach of the schema leads to."
+    )
     value_skew: Literal["off", "warn"] = Field(
-        "warn", description="Whether changed distributions are measured; they never block training."
+        default="warn", description="Whether changed distributions are measured; they never block training."
     )
     baseline: Literal["champion", "previous_span"] = Field(
-        "champion", description="What the distributions are compared with."
+        default="champion", description="What the distributions are compared with."
     )
-    min_rows: int = Field(100, ge=1, description="Fewer rows than this are a breach of the schema.")
-    drift_thresholds: DriftThresholds = Field(DriftThresholds(), description="When a feature counts as drifted.")
+    min_rows: int = Field(default=100, ge=1, description="Fewer rows than this are a breach of the schema.")
+    drift_thresholds: DriftThresholds = Field(
+        default=DriftThresholds(), description="When a feature counts as drifted."
+    )
 
 
 class Label(Section):
     """What the model learns to predict: `column`, or `sql`."""
 
-    name: Name | None = Field(None, description="Name of the label; default: that of the column.")
-    column: str = Field("", description="Column that holds the label; never an input of the model.")
+    name: Name | None = Field(default=None, description="Name of the label; default: that of the column.")
+    column: str = Field(default="", description="Column that holds the label; never an input of the model.")
     sql: str = Field(
-        "", description="SQL expression (DuckDB) over the columns. Exclude what it is made of, or it leaks."
+        default="",
+        description="SQL expression (DuckDB) over the columns. Exclude what it is made of, or it leaks.",
     )
     task: Literal["auto", "binary", "multiclass", "regression"] = Field(
-        "auto", description="Kind of the label; `auto` decides by its values."
+        default="auto", description="Kind of the label; `auto` decides by its values."
     )
-    positive: str = Field("", description="The class whose probability is the score (binary); empty picks one.")
+    positive: str = Field(
+        default="", description="The class whose probability is the score (binary); empty picks one."
+    )
     max_missing: Share = Field(
-        0.0, description="Share of rows whose label may be missing: they are dropped; more than that blocks."
+        default=0.0,
+        description="Share of rows whose label may be missing: they are dropped; more than that blocks.",
     )
 
 
 class CleaningRule(Section):
     """One rule, applied in the order of the list: `drop`, or `set` with `sql`."""
 
-    drop: str = Field("", description="SQL condition: rows for which it is true are dropped.")
-    set: str = Field("", description="Column that gets a new value.")
-    sql: str = Field("", description="SQL expression for the column's new value.")
+    drop: str = Field(default="", description="SQL condition: rows for which it is true are dropped.")
+    set: str = Field(default="", description="Column that gets a new value.")
+    sql: str = Field(default="", description="SQL expression for the column's new value.")
     because: str = Field(min_length=1, description="Why; it stands in the report.")
 
 
@@ -129,19 +156,22 @@ class Split(Section):
     """Which rows train, which stop the training, which judge the model."""
 
     by: Literal["entity", "time"] = Field(
-        "entity", description="By hash of `key`, so that no entity is on two sides; or by time: the newest rows judge."
+        default="entity",
+        description="By hash of `key`, so that no entity is on two sides; or by time: the newest rows judge.",
     )
-    key: list[Column] = Field([], description="Columns that name an entity; [] takes the whole row.")
-    validation: float = Field(0.15, gt=0, lt=1, description="Share of the rows that decide when training stops.")
-    test: float = Field(0.15, gt=0, lt=1, description="Share of the rows that judge the model.")
-    salt: str = Field("", description="Another text gives another split.")
+    key: list[Column] = Field(default=[], description="Columns that name an entity; [] takes the whole row.")
+    validation: float = Field(
+        default=0.15, gt=0, lt=1, description="Share of the rows that decide when training stops."
+    )
+    test: float = Field(default=0.15, gt=0, lt=1, description="Share of the rows that judge the model.")
+    salt: str = Field(default="", description="Another text gives another split.")
 
 
 class Features(Section):
     """What the model sees: all columns of the schema but those named here."""
 
     exclude: list[Column] = Field(
-        [],
+        default=[],
         description="Columns that are no inputs. The label's column, `event_time` and `weight` are excluded anyhow.",
     )
 
@@ -150,65 +180,87 @@ class Evaluation(Section):
     """How the model is measured on the test rows."""
 
     slices: list[Slice] = Field(
-        [], description="Columns, or lists of columns (a cross), by whose values the metrics are computed as well."
+        default=[],
+        description="Columns, or lists of columns (a cross), by whose values the metrics are computed as well.",
     )
-    resamples: int = Field(1000, ge=100, le=100_000, description="Bootstrap resamples for the intervals.")
-    confidence: float = Field(0.95, ge=0.5, lt=1, description="Level of the confidence intervals.")
+    resamples: int = Field(
+        default=1000, ge=100, le=100_000, description="Bootstrap resamples for the intervals."
+    )
+    confidence: float = Field(default=0.95, ge=0.5, lt=1, description="Level of the confidence intervals.")
 
 
 class Limits(Section):
     """Bounds of one metric; a model outside them is blocked."""
 
-    min: float | None = Field(None, description="Smallest value that passes.")
-    max: float | None = Field(None, description="Largest value that passes.")
+    min: float | None = Field(default=None, description="Smallest value that passes.")
+    max: float | None = Field(default=None, description="Largest value that passes.")
 
 
 class Improvement(Section):
     """Comparison with the champion on the same rows (paired bootstrap)."""
 
-    metric: str = Field("", description="Metric compared; empty takes the primary one (auc, log_loss or rmse).")
-    rule: Literal["better", "not_worse", "off"] = Field(
-        "better", description="`better`: the whole interval lies beyond the margin; `not_worse`: it lies above -margin."
+    metric: str = Field(
+        default="", description="Metric compared; empty takes the primary one (auc, log_loss or rmse)."
     )
-    margin: float = Field(0.0, ge=0, description="Margin, in units of the metric.")
+    rule: Literal["better", "not_worse", "off"] = Field(
+        default="better",
+        description="`better`: the whole interval lies beyond the margin; `not_worse`: it lies above -margin.",
+    )
+    margin: float = Field(default=0.0, ge=0, description="Margin, in units of the metric.")
 
 
 class SliceThresholds(Section):
     """Rules for the slices of `evaluation.slices`."""
 
-    metric: str = Field("", description="Metric judged; empty takes the primary one.")
-    max_drop: float | None = Field(None, ge=0, description="No slice is worse than the champion by more than this.")
-    max_spread: float | None = Field(None, ge=0, description="Largest distance between the best slice and the worst.")
-    min_rows: int = Field(100, ge=1, description="Slices with fewer test rows are reported, not judged.")
+    metric: str = Field(default="", description="Metric judged; empty takes the primary one.")
+    max_drop: float | None = Field(
+        default=None, ge=0, description="No slice is worse than the champion by more than this."
+    )
+    max_spread: float | None = Field(
+        default=None, ge=0, description="Largest distance between the best slice and the worst."
+    )
+    min_rows: int = Field(
+        default=100, ge=1, description="Slices with fewer test rows are reported, not judged."
+    )
 
 
 class Thresholds(Section):
     """What a model must hold to be registered."""
 
-    metrics: dict[str, Limits] = Field({}, description="Bounds by metric: `auc: {min: 0.7}`.")
-    improvement: Improvement = Field(Improvement(), description="Comparison with the champion.")
-    slices: SliceThresholds = Field(SliceThresholds(), description="Rules for slices.")
+    metrics: dict[str, Limits] = Field(default={}, description="Bounds by metric: `auc: {min: 0.7}`.")
+    improvement: Improvement = Field(default=Improvement(), description="Comparison with the champion.")
+    slices: SliceThresholds = Field(default=SliceThresholds(), description="Rules for slices.")
 
 
 class AppConfig(Section):
     """A whole app.yaml."""
 
-    name: Name | None = Field(None, description="Name of the app: that of its folder, which is also the default.")
-    description: str = Field("", description="What the model is for; it stands in the model card.")
-    model_name: Name | None = Field(None, description="Name of the registered model; default: the app's name.")
+    name: Name | None = Field(
+        default=None, description="Name of the app: that of its folder, which is also the default."
+    )
+    description: str = Field(default="", description="What the model is for; it stands in the model card.")
+    model_name: Name | None = Field(
+        default=None, description="Name of the registered model; default: the app's name."
+    )
     schema_file: str = Field(
-        "schema.pbtxt", alias="schema", description="TFDV schema (text proto), relative to the app's folder."
+        default="schema.pbtxt",
+        alias="schema",
+        description="TFDV schema (text proto), relative to the app's folder.",
     )
     data: Data = Field(description="Where the rows come from.")
-    statistics: Statistics = Field(Statistics(), description="What is measured on the data.")
-    validation: Validation = Field(Validation(), description="How the data are judged.")
+    statistics: Statistics = Field(default=Statistics(), description="What is measured on the data.")
+    validation: Validation = Field(default=Validation(), description="How the data are judged.")
     label: Label = Field(description="What the model learns to predict.")
-    cleaning: list[CleaningRule] = Field([], description="Rules that drop rows or set values, in their order.")
-    split: Split = Field(Split(), description="Which rows train and which judge.")
-    features: Features = Field(Features(), description="What the model sees.")
-    model: dict[str, Any] = Field({}, description="Hyperparameters of the model.")
-    tuning: dict[str, Any] = Field({}, description="Search for better hyperparameters.")
-    evaluation: Evaluation = Field(Evaluation(), description="How the model is measured.")
-    thresholds: Thresholds = Field(Thresholds(), description="What a model must hold to be registered.")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of everything random.")
-    promote: bool = Field(True, description="Make a model that passes the champion at once.")
+    cleaning: list[CleaningRule] = Field(
+        default=[], description="Rules that drop rows or set values, in their order."
+    )
+    split: Split = Field(default=Split(), description="Which rows train and which judge.")
+    features: Features = Field(default=Features(), description="What the model sees.")
+    model: dict[str, Any] = Field(default={}, description="Hyperparameters of the model.")
+    tuning: dict[str, Any] = Field(default={}, description="Search for better hyperparameters.")
+    evaluation: Evaluation = Field(default=Evaluation(), description="How the model is measured.")
+    thresholds: Thresholds = Field(
+        default=Thresholds(), description="What a model must hold to be registered."
+    )
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of everything random.")
+    promote: bool = Field(default=True, description="Make a model that passes the champion at once.")

@@ -78,7 +78,9 @@ class Override:
     words: str
 
 
-def parse_overrides(overrides: Sequence[str] | Mapping[str, Any], pipeline: str = "training") -> list[Override]:
+def parse_overrides(
+    overrides: Sequence[str] | Mapping[str, Any], pipeline: str = "training"
+) -> list[Override]:
     """Return the overrides with values of the types that the pipeline declares.
 
     Raises:

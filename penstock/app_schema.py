@@ -24,7 +24,9 @@ def read_schema(path: Path, name: str, app: str) -> "Schema":
         advice = f"there is no schema: draft one with `penstock schema infer --app {app}`, then review it"
         raise AppError([Fault(name, (), advice)]) from None
     except UnicodeDecodeError as error:
-        raise AppError([Fault(name, (), f"byte {error.start} is not UTF-8: save the file as UTF-8")]) from error
+        raise AppError(
+            [Fault(name, (), f"byte {error.start} is not UTF-8: save the file as UTF-8")]
+        ) from error
     try:
         schema: Schema = text_format.Parse(text, Schema())
     except text_format.ParseError as error:

@@ -28,7 +28,9 @@ def summary(app: App, arguments: Mapping[str, Any]) -> str:
     told += [f"  {name:<{width}}{text}" for name, text in lines.items()]
     leaks = leaking(app, arguments["label"])
     if leaks:
-        told.append(f"  note: label.sql uses {_names(leaks)}, also an input: exclude what would not be known yet")
+        told.append(
+            f"  note: label.sql uses {_names(leaks)}, also an input: exclude what would not be known yet"
+        )
     return "\n".join(told)
 
 
@@ -62,7 +64,9 @@ def _split(split: Mapping[str, Any]) -> str:
 def _changed(settings: Mapping[str, Any]) -> str:
     from penstock.components.tabular_model.settings import DEFAULTS
 
-    changed = {name: value for name, value in settings.items() if value != DEFAULTS.get(name) and name != "kinds"}
+    changed = {
+        name: value for name, value in settings.items() if value != DEFAULTS.get(name) and name != "kinds"
+    }
     return ", ".join(f"{name} {value}" for name, value in changed.items()) or "defaults"
 
 
@@ -81,7 +85,9 @@ def _thresholds(thresholds: Mapping[str, Any]) -> str:
     ]
     rule = thresholds["improvement"]["rule"]
     if rule != "off":
-        parts.append(f"{rule.replace('_', ' ')} than the champion (margin {thresholds['improvement']['margin']:g})")
+        parts.append(
+            f"{rule.replace('_', ' ')} than the champion (margin {thresholds['improvement']['margin']:g})"
+        )
     return "; ".join(parts) or "none"
 
 

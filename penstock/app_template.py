@@ -115,4 +115,8 @@ def _label(column: str) -> str:
 def _text(value: str) -> str:
     """Return a text as YAML: plain where that is safe, in quotes otherwise."""
     plain = re.fullmatch(r"[A-Za-z/][A-Za-z0-9_./-]*", value)
-    return value if plain and value.lower() not in ("true", "false", "null") else json.dumps(value, ensure_ascii=False)
+    return (
+        value
+        if plain and value.lower() not in ("true", "false", "null")
+        else json.dumps(value, ensure_ascii=False)
+    )

@@ -72,13 +72,17 @@ class _PlainLoader(yaml.SafeLoader):
 _PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
-_PlainLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]
+)
 _PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789")
 )
 _PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)|[-+]?\.(?:inf|Inf)|\.(?:nan|NaN))$"),
+    re.compile(
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)|[-+]?\.(?:inf|Inf)|\.(?:nan|NaN))$"
+    ),
     list("-+.0123456789"),
 )
 
@@ -89,7 +93,7 @@ def parse(text: str) -> Any:
     Raises:
         yaml.YAMLError: The text is no YAML.
     """
-    return yaml.load(text, _PlainLoader)  # noqa: S506 - a SafeLoader
+    return yaml.load(text, _PlainLoader)
 
 
 def read_document(path: Path, name: str) -> Document:
@@ -103,7 +107,9 @@ def read_document(path: Path, name: str) -> Document:
     except FileNotFoundError:
         raise AppError([Fault(name, (), "there is no such file")]) from None
     except UnicodeDecodeError as error:
-        raise AppError([Fault(name, (), f"byte {error.start} is not UTF-8: save the file as UTF-8")]) from error
+        raise AppError(
+            [Fault(name, (), f"byte {error.start} is not UTF-8: save the file as UTF-8")]
+        ) from error
     try:
         node = yaml.compose(text, _PlainLoader)
     except yaml.MarkedYAMLError as error:
@@ -162,7 +168,9 @@ def _walk(node: yaml.Node, path: KeyPath, document: Document) -> Any:
     try:
         return constructor.construct_object(node)
     except yaml.constructor.ConstructorError:
-        document.faults.append(document.fault(path, f"the tag {node.tag} has no meaning here: write the plain value"))
+        document.faults.append(
+            document.fault(path, f"the tag {node.tag} has no meaning here: write the plain value")
+        )
         return None
     finally:
         constructor.dispose()

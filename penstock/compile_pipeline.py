@@ -58,7 +58,7 @@ def compile_to_text(name: str, project: Project) -> str:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.yaml"
-        compiler.Compiler().compile(component, str(path))  # type: ignore[arg-type]
+        compiler.Compiler().compile(component, str(path))
         text = path.read_text(encoding="utf-8")
     check_ir(text, f"pipelines/{name}.py")
     return text
@@ -104,5 +104,7 @@ def _load(name: str, project: Project) -> "BaseComponent":
     module = importlib.import_module(f"penstock.pipelines.{name}")
     pipeline = getattr(module, name, None)
     if not hasattr(pipeline, "pipeline_spec"):
-        raise UserError(f"pipelines/{name}.py defines no pipeline {name!r}: give the @dsl.pipeline function that name")
-    return pipeline  # type: ignore[no-any-return]
+        raise UserError(
+            f"pipelines/{name}.py defines no pipeline {name!r}: give the @dsl.pipeline function that name"
+        )
+    return pipeline

@@ -10,7 +10,9 @@ def write_or_compare(texts: Mapping[Path, str], root: Path, check: bool, make_ta
 
     Names of written files go to stdout, those of stale ones to stderr.
     """
-    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    stale = [
+        path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
     for path in stale:
         name = path.relative_to(root).as_posix()
         if check:
@@ -23,5 +25,7 @@ def write_or_compare(texts: Mapping[Path, str], root: Path, check: bool, make_ta
         print(f"run `make {make_target}`, review the difference and commit it", file=sys.stderr)
         return False
     if not stale:
-        print(f"{len(texts)} generated files are current" if len(texts) != 1 else "1 generated file is current")
+        print(
+            f"{len(texts)} generated files are current" if len(texts) != 1 else "1 generated file is current"
+        )
     return True
