@@ -1,0 +1,106 @@
+"""Finds where a text file is broken, once a read has failed: the exact byte, line or column."""
+
+import codecs
+import csv
+import io
+import json
+import zlib
+
+from penstock.components.source_files.csv_layout import DELIMITERS, Layout
+from penstock.components.source_files.listing import SourceFile
+
+CHUNK = 2**20
+
+
+def find_damage(file: SourceFile) -> str:
+    """Return a sentence when the compressed file cannot be unpacked to its end, else an empty text."""
+    if not file.compression:
+        return ""
+    try:
+        with file.open() as stream:
+            while stream.read(CHUNK):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        kind = {".gz": "gzip", ".zst": "Zstandard"}[file.compression]
+        reason = str(error).partition("\n")[0].rstrip(".")
+        return f"{file.name} is no complete {kind} file ({reason}): write it again"
+    return ""
+
+
+def find_invalid_byte(file: SourceFile) -> str:
+    """Return a sentence that names the first byte that is not UTF-8, or an empty text."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = 0
+    with file.open() as stream:
+        while True:
+            chunk = stream.read(CHUNK)
+            kept = len(decoder.getstate()[0])
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                place = offset - kept + error.start
+                unpacked = " of the unpacked file" if file.compression else ""
+                return (
+                    f"{file.name} is not UTF-8: byte {place}{unpacked} is 0x{error.object[error.start]:02x}; "
+                    "save the file as UTF-8"
+                )
+            if not chunk:
+                return ""
+            offset += len(chunk)
+
+
+def find_bad_record(file: SourceFile, layout: Layout) -> str:
+    """Return a sentence that names the first CSV line with a fault, or an empty text."""
+    expected = len(layout.columns)
+    line = 1
+    with file.open() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        records = csv.reader(text, delimiter=layout.delimiter, strict=True)
+        try:
+            for record in records:
+                if record and len(record) != expected:
+                    named = DELIMITERS[layout.delimiter]
+                    return (
+                        f"{file.name}: line {line} has {len(record)} fields, the header has {expected} "
+                        f"(delimiter: {named}): the line is cut off, or a text with the delimiter is not quoted"
+                    )
+                line = records.line_num + 1
+        except csv.Error as error:
+            if "unexpected end of data" in str(error):
+                return f"{file.name}: the quote that opens in line {line} is never closed: the file is cut off there"
+            return f"{file.name}: line {line} has a quote inside a quoted text: double it"
+    return _mixed_line_ends(file)
+
+
+def _mixed_line_ends(file: SourceFile) -> str:
+    with file.open() as stream:
+        crlf = lf = 0
+        for chunk in iter(lambda: stream.read(CHUNK), b""):
+            crlf += chunk.count(b"\r\n")
+            lf += chunk.count(b"\n")
+    if crlf and crlf != lf:
+        return f"{file.name}: {crlf} lines end in CR LF and {lf - crlf} in LF: give all lines the same end"
+    return ""
+
+
+def find_bad_json(file: SourceFile) -> str:
+    """Return a sentence that names the first line that is no JSON object, or an empty text."""
+    with file.open() as stream:
+        for number, line in enumerate(stream, 1):
+            text = line.decode("utf-8", "replace").strip().removeprefix("\ufeff")
+            if not text:
+                continue
+            try:
+                value = json.loads(text)
+            except ValueError as error:
+                what = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+                at = f" column {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
+                if number == 1 and text[0] == "[":
+                    return f"{file.name} is one JSON array, not JSON Lines: write one object per line"
+                return (
+                    f"{file.name}: line {number}{at} is no JSON ({what}): write one complete object per line"
+                )
+            if not isinstance(value, dict):
+                if number == 1 and isinstance(value, list):
+                    return f"{file.name} is one JSON array, not JSON Lines: write one object per line"
+                return f"{file.name}: line {number} is no JSON object: write one object per line"
+    return ""

@@ -1,0 +1,47 @@
+import logging
+from typing import NamedTuple
+
+from penstock.components.inspect_source.contents import read_contents
+from penstock.components.source_files.fingerprint import fingerprint
+from penstock.components.source_files.listing import find_source
+from penstock.components.source_files.selection import make_selection
+from penstock.components.step_io.main import main
+
+log = logging.getLogger(__name__)
+
+
+class Outputs(NamedTuple):
+    fingerprint: str
+    watermark: str
+    files: int
+    size_bytes: int
+    rows: int
+
+
+def run(
+    source: str,
+    format: str = "auto",
+    query: str = "",
+    event_time: str = "",
+    event_time_unit: str = "s",
+    since: str = "",
+    until: str = "",
+) -> Outputs:
+    """Tell what is at the source now, without reading more than that takes."""
+    selection = make_selection(format, query, event_time, event_time_unit, since, until)
+    found = find_source(source, selection.format)
+    print_ = fingerprint(found, selection)
+    contents = read_contents(found, selection)
+    log.info(
+        "found %d %s files, %d bytes, %s rows, fingerprint %s",
+        len(found.files),
+        found.format,
+        found.size_bytes,
+        "unknown" if contents.rows < 0 else contents.rows,
+        print_,
+    )
+    return Outputs(print_, contents.watermark, len(found.files), found.size_bytes, contents.rows)
+
+
+if __name__ == "__main__":
+    main(run)
