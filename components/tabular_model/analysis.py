@@ -55,7 +55,10 @@ class Plan:
     def describe(self) -> list[tuple[str, str]]:
         """Return each feature used and, in words, how it enters the network."""
         found = [
-            (n.name, f"number, {max(len(n.edges) - 1, 0)} bins" + (", missing indicator" if n.has_missing else ""))
+            (
+                n.name,
+                f"number, {max(len(n.edges) - 1, 0)} bins" + (", missing indicator" if n.has_missing else ""),
+            )
             for n in self.numeric
         ]
         found += [(c.name, f"category, {len(c.vocabulary)} values") for c in self.categorical]
@@ -194,6 +197,9 @@ class _Counts:
             least = settings["min_count"] if rows >= 20 * settings["min_count"] else 1
             kept = [(v, n) for v, n in ranked[: settings["max_vocabulary"]] if n >= least]
             share = sum(n for _, n in kept) / present
+            if present < least:
+                plan.dropped[name] = f"only {present} training rows have a value"
+                return
             if share >= RECURRING or self.feature.dtype != "string":
                 words = tuple(value.decode("utf-8", "replace") for value, _ in kept)
                 plan.categorical.append(Categorical(name, self.feature.dtype, words))

@@ -55,7 +55,9 @@ class AppModule:
             return found
         if found is None and not required:
             return None
-        own = [key for key, value in vars(self.module).items() if callable(value) and not key.startswith("__")]
+        own = [
+            key for key, value in vars(self.module).items() if callable(value) and not key.startswith("__")
+        ]
         near = difflib.get_close_matches(name, own, n=1)
         advice = f"did you mean {near[0]!r}?" if near else "add it or remove the file"
         raise StepError(f"{self.file} has no function {name!r}; {advice}")

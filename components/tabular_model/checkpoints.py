@@ -61,7 +61,9 @@ class Store:
         Raises:
             OSError: It cannot be written to, or another process holds it.
         """
-        self.local = Path(uri.removeprefix("file://")) if "://" not in uri or uri.startswith("file://") else None
+        self.local = (
+            Path(uri.removeprefix("file://")) if "://" not in uri or uri.startswith("file://") else None
+        )
         self.folder = f"{uri.rstrip('/')}/{key}"
         self._lock: int | None = None
         if self.local is not None:
@@ -99,7 +101,9 @@ class Store:
         """Delete files, and the folder if nothing else is in it."""
         try:
             if self.local is None:
-                self.files.rm([f"{self.path}/{name}" for name in names if self.files.exists(f"{self.path}/{name}")])
+                self.files.rm(
+                    [f"{self.path}/{name}" for name in names if self.files.exists(f"{self.path}/{name}")]
+                )
                 return
             for name in names:
                 (Path(self.folder) / name).unlink(missing_ok=True)

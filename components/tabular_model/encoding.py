@@ -111,7 +111,9 @@ class Encoder(tf.Module):
         buckets = tf.strings.to_hash_bucket_fast(words.flat_values, self.hash_buckets)
         ids = tf.cast(words.with_flat_values(buckets), tf.int32).to_tensor(-1, shape=[None, WORDS])
         ids = tf.reshape(ids, [shape[0], len(self.plan.text), WORDS])
-        starts = self.text_offset + np.arange(len(self.plan.text), dtype=np.int32)[:, None] * self.hash_buckets
+        starts = (
+            self.text_offset + np.arange(len(self.plan.text), dtype=np.int32)[:, None] * self.hash_buckets
+        )
         return tf.where(ids < 0, ids, ids + starts)
 
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from penstock.components.tabular_model.encoding import tf
 from penstock.components.tabular_model.examples import Examples
 from penstock.components.tabular_model.network import Network
@@ -66,9 +64,7 @@ def save_model(examples: Examples, network: Network, folder: Path) -> None:
     tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
 
 
-def write_model_json(
-    path: Path, examples: Examples, settings: Mapping[str, Any], seed: int
-) -> None:
+def write_model_json(path: Path, examples: Examples, settings: Mapping[str, Any], seed: int) -> None:
     """Write model.json beside the SavedModel."""
     label = examples.label
     text = {

@@ -83,8 +83,7 @@ class Job:
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> "Job":
         """Return the job with other hyperparameters."""
-        plain = {name: value for name, value in self.settings.items()}
-        return replace(self, settings=resolve(plain, parameters))
+        return replace(self, settings=resolve(self.settings, parameters))
 
     def examples(self) -> Examples:
         """Read and encode the rows."""

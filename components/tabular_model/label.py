@@ -88,4 +88,8 @@ class Label:
                 f"{source}: the label {self.name!r} holds {unknown}, not among the classes {list(self.classes)}"
             )
         numbers = index.to_numpy(zero_copy_only=False).astype(np.int32)
-        return (numbers == self.classes.index(self.positive)).astype(np.float64) if self.task == "binary" else numbers
+        return (
+            (numbers == self.classes.index(self.positive)).astype(np.float64)
+            if self.task == "binary"
+            else numbers
+        )

@@ -31,7 +31,9 @@ class Feature:
 class RowFeatures:
     """The row-level features of an app: those of its features.py, or the raw inputs as they are."""
 
-    def __init__(self, inputs: Sequence[RawInput], module: AppModule | None, kinds: Mapping[str, str]) -> None:
+    def __init__(
+        self, inputs: Sequence[RawInput], module: AppModule | None, kinds: Mapping[str, str]
+    ) -> None:
         self.inputs = list(inputs)
         self.module = module
         self.function = module.function("features", required=True) if module else None
@@ -125,7 +127,9 @@ class RowFeatures:
         assert self.module is not None
         where = f"{self.module.file}: features(inputs)"
         if not isinstance(made, Mapping):
-            raise StepError(f"{where} returned a {type(made).__name__}, expected a dict of tensors by feature")
+            raise StepError(
+                f"{where} returned a {type(made).__name__}, expected a dict of tensors by feature"
+            )
         merged = dict(raw)
         rows = tf.shape(next(iter(raw.values())))[0]
         for name, value in made.items():
@@ -139,7 +143,9 @@ class RowFeatures:
             try:
                 tensor = tf.convert_to_tensor(value)
             except (ValueError, TypeError) as error:
-                raise StepError(f"{where} returned {name!r} as a {type(value).__name__}, no tensor") from error
+                raise StepError(
+                    f"{where} returned {name!r} as a {type(value).__name__}, no tensor"
+                ) from error
             if tensor.shape.rank != 1 or (tf.executing_eagerly() and tensor.shape[0] != int(rows)):
                 expected = f"({int(rows)},)" if tf.executing_eagerly() else "(n,)"
                 raise StepError(
@@ -172,7 +178,9 @@ def _plain(tensor: Any, where: str, name: str) -> Any:
         return tensor
     if tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool:
         return tf.cast(tensor, tf.float64)
-    raise StepError(f"{where} returned {name!r} as {tensor.dtype.name}, expected numbers, booleans or strings")
+    raise StepError(
+        f"{where} returned {name!r} as {tensor.dtype.name}, expected numbers, booleans or strings"
+    )
 
 
 def _complete(raw: Mapping[str, Any]) -> np.ndarray:

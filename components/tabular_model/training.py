@@ -22,6 +22,10 @@ PREDICT_ROWS = 8_192
 CURVE_ROWS = 20_000  # training rows on which the curve of the primary metric is measured
 
 
+class Diverged(StepError):
+    """The loss became NaN or infinite."""
+
+
 @dataclass(frozen=True)
 class Epoch:
     """What was measured after an epoch; NaN where it is undefined."""
@@ -87,7 +91,8 @@ def train(
     went on from a checkpoint. Without validation rows all epochs are trained.
 
     Raises:
-        StepError: The loss is NaN or infinite; or the app's model.py raises.
+        Diverged: The loss is NaN or infinite.
+        StepError: The app's model.py raises.
     """
     tf.keras.utils.set_random_seed(seed % 2**32)
     label = examples.label
@@ -133,7 +138,9 @@ def train(
 def predict(network: Network, examples: Examples, blocks: Iterable[Rows]) -> np.ndarray:
     """Return P(positive), probabilities or values in the label's unit for encoded rows."""
     loop = getattr(network, "predictor", None) or _predictor(network)
-    raw = np.concatenate([loop(rows.codes).numpy() for rows in blocks] or [np.zeros((0, examples.label.outputs))])
+    raw = np.concatenate(
+        [loop(rows.codes).numpy() for rows in blocks] or [np.zeros((0, examples.label.outputs))]
+    )
     return finish(examples, tf.constant(raw)).numpy()
 
 
@@ -289,8 +296,13 @@ def _predictor(network: Network) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _diverged(
-    examples: Examples, settings: Mapping[str, Any], own: AppModule | None, loss: float, epoch: int, where: str
-) -> StepError:
+    examples: Examples,
+    settings: Mapping[str, Any],
+    own: AppModule | None,
+    loss: float,
+    epoch: int,
+    where: str,
+) -> Diverged:
     """Return the error of a loss that is no number, with the feature that is most likely its cause."""
     word = "NaN" if np.isnan(loss) else "infinite"
     text = f"the loss became {word} in epoch {epoch} ({where})"
@@ -304,4 +316,6 @@ def _diverged(
             f"; the feature with the largest normalised magnitude is {farthest.name!r}{origin} "
             f"(up to {farthest.largest:.3g} standard deviations from its mean)"
         )
-    return StepError(f"{text}; lower model.learning_rate (now {settings['learning_rate']:g}) or fix the feature")
+    return Diverged(
+        f"{text}; lower model.learning_rate (now {settings['learning_rate']:g}) or fix the feature"
+    )

@@ -102,7 +102,9 @@ def _features(page: Page, examples: Examples) -> None:
     dropped = list(plan.dropped.items())
     dropped += [(i.name, "features.py took it away") for i in examples.inputs if i.name not in present]
     if dropped:
-        page.table(["Not used", "Why"], dropped[:MOST_FEATURES_LISTED], caption=_counted(len(dropped), "not used"))
+        page.table(
+            ["Not used", "Why"], dropped[:MOST_FEATURES_LISTED], caption=_counted(len(dropped), "not used")
+        )
     rows = [[n, how, "features.py" if n in made else "data"] for n, how in used[:MOST_FEATURES_LISTED]]
     with page.details(_counted(len(used), "used"), open_=len(used) <= 40):
         page.table(["Feature", "Enters as", "From"], rows)
@@ -117,4 +119,8 @@ def _counted(count: int, what: str) -> str:
 def _plain(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value or "0" if not isinstance(value, dict) else value or "none")
+    return (
+        ", ".join(map(str, value)) or "none"
+        if isinstance(value, list)
+        else str(value or "0" if not isinstance(value, dict) else value or "none")
+    )

@@ -14,7 +14,7 @@ from penstock.components.tabular_model.examples import Examples, Split
 from penstock.components.tabular_model.export import save_model, write_model_json
 from penstock.components.tabular_model.job import Job
 from penstock.components.tabular_model.network import Network
-from penstock.components.tabular_model.training import Epoch, Trained, predict, train
+from penstock.components.tabular_model.training import Epoch, predict, train
 from penstock.components.train_model.report import write_report
 
 log = logging.getLogger(__name__)
@@ -28,9 +28,7 @@ class Result:
     metrics: dict[str, float]
 
 
-def train_and_write(
-    job: Job, checkpoint_uri: str, model: Path, metrics_file: Path, report: Path
-) -> Result:
+def train_and_write(job: Job, checkpoint_uri: str, model: Path, metrics_file: Path, report: Path) -> Result:
     """Train, export the best epoch's model, measure it on training and validation rows, write the report."""
     began = time.monotonic()
     examples = job.examples()
