@@ -39,7 +39,6 @@ def run(
     Exit codes: 0 done (or unchanged), 3 a gate blocks, 2 wrong input or configuration, 1 a bug, 130 Ctrl-C.
     The same command after a failure goes on with the step that had not finished.
     """
-    from penstock.local.page import write_page
     from penstock.local.progress import watcher
     from penstock.local.runner import Request, run_pipeline
     from penstock.local.summary import summary
@@ -57,7 +56,6 @@ def run(
         command=shlex.join(["penstock", *sys.argv[1:]]),
     )
     outcome = run_pipeline(request, watcher())
-    write_page(outcome.run, outcome.folder)
     if as_json:
         print(json.dumps(dataclasses.asdict(outcome.run), indent=1, ensure_ascii=False, default=str))
     else:

@@ -26,7 +26,7 @@ class Entry:
     def is_whole(self) -> bool:
         """Tell whether every output file is still there, with its size."""
         try:
-            return all(os.stat(path).st_size == size for path, size in self.files.items())
+            return all(Path(path).stat().st_size == size for path, size in self.files.items())
         except OSError:
             return False
 

@@ -19,11 +19,52 @@ RUN_VARIABLE = "PENSTOCK_RUN_DIR"
 # What a step gets of the environment of the command line: where things are, who we are to the services it
 # talks to, and how to reach them. Nothing of Python: PYTHONPATH or VIRTUAL_ENV of the caller would leak in.
 INHERITED = frozenset(
-    ["HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PATH", "SHELL", "TERM", "LD_LIBRARY_PATH", "KUBECONFIG", "NO_PROXY", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
+    [
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "PATH",
+        "SHELL",
+        "TERM",
+        "LD_LIBRARY_PATH",
+        "KUBECONFIG",
+        "NO_PROXY",
+        "no_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+    ]
 )
-INHERITED_PREFIXES = (
-    ["AWS_", "AZURE_", "BIGQUERY_", "CLOUDSDK_", "CUDA_", "FSSPEC_", "GCS_", "GCSFS_", "GOOGLE_", "KFP_", "LC_", "MLFLOW_", "NVIDIA_", "OMP_", "PENSTOCK_", "S3_", "SSL_CERT_", "TF_", "XDG_"]
-)
+INHERITED_PREFIXES = [
+    "AWS_",
+    "AZURE_",
+    "BIGQUERY_",
+    "CLOUDSDK_",
+    "CUDA_",
+    "FSSPEC_",
+    "GCS_",
+    "GCSFS_",
+    "GOOGLE_",
+    "KFP_",
+    "LC_",
+    "MLFLOW_",
+    "NVIDIA_",
+    "OMP_",
+    "PENSTOCK_",
+    "S3_",
+    "SSL_CERT_",
+    "TF_",
+    "XDG_",
+]
 
 
 class Ended(NamedTuple):

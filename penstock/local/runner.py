@@ -20,6 +20,7 @@ from penstock.components.step_io import record as records
 from penstock.errors import UserError
 from penstock.local import cache, kfp_local
 from penstock.local.envs import Environments, is_ready
+from penstock.local.page import write_page
 from penstock.local.plan import IMPORTER, Task, plan
 from penstock.local.processes import Processes, end_leftovers, step_environment
 from penstock.local.python_path import python_path
@@ -197,6 +198,7 @@ class Runner:
         shutil.rmtree(self.folder.path / "scratch", ignore_errors=True)
         self.run_state.ended = records.now()
         self.folder.save()
+        self._write_page()
 
     # What kfp.local calls
 
@@ -355,6 +357,15 @@ class Runner:
         else:
             run.state = "succeeded"
         self.folder.save()
+        if not everything:
+            self._write_page()  # the exit handler may point at it
+
+    def _write_page(self) -> None:
+        try:
+            write_page(self.run_state, self.folder.path)
+        except Exception:  # noqa: BLE001 - a page that cannot be drawn is no reason to lose a run
+            with self._log("runner.log").open("a", encoding="utf-8") as output:
+                output.write(traceback.format_exc())
 
     def _publish_reports(self, step: Step, outputs: dict[str, Any]) -> dict[str, str]:
         """Link each HTML and Markdown output into reports/ under a name that a browser opens."""
