@@ -1,0 +1,436 @@
+"""Metrics of one model on one slicing: exact values, influence functions, and what the bootstrap sums.
+
+Point estimates are computed in float64 and equal scikit-learn's. An influence value is the derivative of a
+metric by the weight of a row, d_i = d metric / d w_i: sum((w_i d_i)^2) estimates the metric's variance (the
+infinitesimal jackknife, Efron 1982; for auc it is the estimate of DeLong et al., 1988).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.components.evaluate_model import ranking
+from penstock.components.evaluate_model.bootstrap import Cells, Counts, Statistic
+from penstock.components.evaluate_model.outcomes import (
+    RANKING,
+    Codes,
+    Floats,
+    Outcome,
+    Scored,
+    row_brier,
+    row_log_loss,
+)
+from penstock.components.evaluate_model.slices import Slicing
+
+Rows = NDArray[np.intp]
+
+
+class Scorer(ABC):
+    """The metrics `metrics` of one model in each group of a slicing."""
+
+    def __init__(self, outcome: Outcome, scored: Scored, slicing: Slicing, metrics: Sequence[str]) -> None:
+        self.outcome = outcome
+        self.scored = scored
+        self.codes = slicing.codes
+        self.groups = len(slicing.values)
+        self.metrics = tuple(metrics)
+        self.weights = np.ones(outcome.rows) if outcome.weights is None else outcome.weights
+
+    @abstractmethod
+    def points(self) -> Floats:
+        """Return the (groups, metrics) exact values; NaN where a metric is undefined."""
+
+    @abstractmethod
+    def influence(self, group: int, rows: Rows) -> Floats:
+        """Return the (metrics, rows) influence values in a group of which `rows` are the rows."""
+
+    @abstractmethod
+    def statistic(self, chosen: Sequence[int], rows: Rows) -> Statistic:
+        """Return what the bootstrap computes for the groups `chosen`, from `rows` alone."""
+
+    def _sum(self, amounts: Floats) -> Floats:
+        """Return the weighted sum of a row-wise quantity in each group."""
+        return np.bincount(self.codes, self.weights * amounts, minlength=self.groups)
+
+    def _mean(self, amounts: Floats) -> Floats:
+        return self._sum(amounts) / np.bincount(self.codes, self.weights, minlength=self.groups)
+
+    def _at(self, chosen: Sequence[int]) -> Codes:
+        """Return the place of each row's group among the chosen ones; -1 for the others."""
+        place = np.full(self.groups, -1, np.int32)
+        place[list(chosen)] = np.arange(len(chosen))
+        return place[self.codes]
+
+    def _amounts(self, amounts: Floats | None, rows: Rows) -> NDArray[np.float32] | None:
+        """Return weight x amount as the bootstrap adds it; None when each row adds 1."""
+        if amounts is None and self.outcome.weights is None:
+            return None
+        weighted = self.weights if amounts is None else self.weights * amounts
+        return weighted[rows].astype(np.float32)
+
+    def _centred(self, amounts: Floats) -> Floats:
+        """Return amounts less their group's mean, which keeps float32 sums exact enough."""
+        return amounts - self._mean(amounts)[self.codes]
+
+
+def ranked_groups(
+    scores: Floats, positive: NDArray[np.bool_], weights: Floats, slicing: Slicing
+) -> "RankedGroups":
+    """Return the rows of each group by descending score."""
+    return RankedGroups(scores, positive, weights, slicing.codes, len(slicing.values))
+
+
+class RankedGroups:
+    """The rows of each group by descending score; sorted once for all groups."""
+
+    def __init__(
+        self, scores: Floats, positive: NDArray[np.bool_], weights: Floats, codes: Codes, groups: int
+    ) -> None:
+        by_score = np.argsort(-scores, kind="stable")
+        if groups > 1:
+            key = codes.astype(np.int16) if groups < 2**15 else codes  # 16 bits: numpy sorts them by radix
+            by_score = by_score[np.argsort(key[by_score], kind="stable")]
+        self.order = by_score
+        self.ends = np.cumsum(np.bincount(codes, minlength=groups))
+        self._scores = scores[by_score]
+        self._positive = positive[by_score]
+        self._weights = weights[by_score]
+
+    def rows(self, group: int) -> Rows:
+        """Return the indices of a group's rows, highest score first."""
+        return self.order[self._span(group)]
+
+    def ranked(self, group: int) -> ranking.Ranked:
+        """Return a group's rows, ranked."""
+        span = self._span(group)
+        return ranking.rank(self._scores[span], self._positive[span], self._weights[span])
+
+    def in_order_of(self, group: int, values: Floats, rows: Rows) -> Floats:
+        """Return values given in ranked order in the order of `rows`, which are sorted."""
+        result = np.empty(len(rows))
+        result[np.searchsorted(rows, self.rows(group))] = values
+        return result
+
+    def _span(self, group: int) -> slice:
+        end = int(self.ends[group])
+        start = int(self.ends[group - 1]) if group else 0
+        return slice(start, end)
+
+
+class BinCells:
+    """Cells (group, bin, class) for the ranking metrics of chosen groups."""
+
+    def __init__(self, groups: RankedGroups, chosen: Sequence[int], rows: int) -> None:
+        self.at = np.full(rows, -1, np.int32)
+        self.spans: list[tuple[int, int, NDArray[np.float32]]] = []
+        size = 0
+        for group in chosen:
+            ranked = groups.ranked(group)
+            bins = ranking.make_bins(ranked)
+            self.at[groups.rows(group)] = size + 2 * bins.of_row + ranked.positive
+            self.spans.append((size, size + 2 * bins.count, bins.part))
+            size += 2 * bins.count
+        self.size = size
+
+    def auc(self, sums: Counts, group: int) -> NDArray[np.float32]:
+        """Return auc of each resample in the group-th of the chosen groups."""
+        start, end, _ = self.spans[group]
+        return ranking.auc_of_bins(sums[start + 1 : end : 2], sums[start:end:2])
+
+    def average_precision(self, sums: Counts, group: int) -> NDArray[np.float32]:
+        """Return pr_auc of each resample in the group-th of the chosen groups."""
+        start, end, part = self.spans[group]
+        return ranking.average_precision_of_bins(sums[start + 1 : end : 2], sums[start:end:2], part)
+
+
+class BinaryScorer(Scorer):
+    """auc, pr_auc, log_loss, brier, accuracy, precision, recall, f1."""
+
+    def __init__(self, outcome: Outcome, scored: Scored, slicing: Slicing, metrics: Sequence[str]) -> None:
+        super().__init__(outcome, scored, slicing, metrics)
+        self.positive = outcome.codes == outcome.positive
+        self.called = scored.predicted == outcome.positive
+        self.amounts = {}
+        if "log_loss" in self.metrics:
+            self.amounts["log_loss"] = row_log_loss(outcome, scored)
+        if "brier" in self.metrics:
+            self.amounts["brier"] = row_brier(outcome, scored)
+        self.ranks = None
+        if set(self.metrics) & set(RANKING):
+            self.ranks = ranked_groups(scored.scores, self.positive, self.weights, slicing)
+        cell = self.codes * 4 + 2 * self.positive + self.called
+        self.confusion = np.bincount(cell, self.weights, minlength=4 * self.groups).reshape(self.groups, 4)
+
+    def points(self) -> Floats:
+        result = np.full((self.groups, len(self.metrics)), np.nan)
+        for j, metric in enumerate(self.metrics):
+            if metric in self.amounts:
+                result[:, j] = self._mean(self.amounts[metric])
+            elif metric in RANKING:
+                compute = ranking.auc if metric == "auc" else ranking.average_precision
+                for group in range(self.groups):
+                    value = compute(self.ranks.ranked(group))
+                    result[group, j] = np.nan if value is None else value
+            else:
+                result[:, j] = of_confusion(metric, self.confusion.T)
+        return result
+
+    def influence(self, group: int, rows: Rows) -> Floats:
+        result = np.zeros((len(self.metrics), len(rows)))
+        total = self.confusion[group].sum()
+        true_negative, false_positive, false_negative, true_positive = self.confusion[group]
+        positive, called = self.positive[rows], self.called[rows]
+        hit = positive & called
+        for j, metric in enumerate(self.metrics):
+            if metric in self.amounts:
+                amounts = self.amounts[metric][rows]
+                result[j] = (amounts - np.average(amounts, weights=self.weights[rows])) / total
+            elif metric in RANKING:
+                ranked = self.ranks.ranked(group)
+                if metric == "auc":
+                    values = ranking.auc_influence(ranked, ranking.auc(ranked))
+                else:
+                    values = ranking.average_precision_influence(ranked, ranking.average_precision(ranked))
+                result[j] = self.ranks.in_order_of(group, values, rows)
+            elif metric == "accuracy":
+                result[j] = ((positive == called) - (true_positive + true_negative) / total) / total
+            else:
+                # A ratio a/b: d = (a_i - (a/b) b_i) / b, with a_i and b_i what row i adds to a and to b.
+                a_i, b_i = {
+                    "precision": (hit, called),
+                    "recall": (hit, positive),
+                    "f1": (2 * hit, called.astype(int) + positive),
+                }[metric]
+                b = {
+                    "precision": true_positive + false_positive,
+                    "recall": true_positive + false_negative,
+                    "f1": 2 * true_positive + false_positive + false_negative,
+                }[metric]
+                ratio = of_confusion(metric, self.confusion[group])
+                if b > 0:
+                    result[j] = (a_i - ratio * b_i) / b
+        return result
+
+    def statistic(self, chosen: Sequence[int], rows: Rows) -> Statistic:
+        at = self._at(chosen)
+        ones = self._amounts(None, rows)
+        cell = np.where(at >= 0, at * 4 + 2 * self.positive + self.called, -1).astype(np.int32)
+        cells = [Cells(cell[rows], ones, 4 * len(chosen))]
+        for amounts in self.amounts.values():
+            cells.append(Cells(at[rows], self._amounts(self._centred(amounts), rows), len(chosen)))
+        bins = None
+        if self.ranks is not None:
+            bins = BinCells(self.ranks, chosen, len(at))
+            cells.append(Cells(bins.at[rows], ones, bins.size))
+        means = {name: self._mean(amounts)[list(chosen)] for name, amounts in self.amounts.items()}
+
+        def compute(sums: Sequence[Counts]) -> Floats:
+            confusion = sums[0].reshape(len(chosen), 4, -1).swapaxes(0, 1)
+            result = np.empty((len(chosen), len(self.metrics), sums[0].shape[1]))
+            total = confusion.sum(axis=0)
+            for j, metric in enumerate(self.metrics):
+                if metric in means:
+                    place = 1 + list(means).index(metric)
+                    result[:, j] = divide(sums[place], total) + means[metric][:, None]
+                elif metric in RANKING:
+                    of_group = bins.auc if metric == "auc" else bins.average_precision
+                    for group in range(len(chosen)):
+                        result[group, j] = of_group(sums[-1], group)
+                else:
+                    result[:, j] = of_confusion(metric, confusion)
+            return result
+
+        return Statistic(cells, compute)
+
+
+class MulticlassScorer(Scorer):
+    """accuracy, log_loss, macro_f1, macro_auc (one against the rest)."""
+
+    def __init__(self, outcome: Outcome, scored: Scored, slicing: Slicing, metrics: Sequence[str]) -> None:
+        super().__init__(outcome, scored, slicing, metrics)
+        k = self.classes = len(outcome.classes)
+        self.loss = row_log_loss(outcome, scored)
+        self.correct = (outcome.codes == scored.predicted).astype(np.float64)
+        self.totals = np.bincount(self.codes, self.weights, minlength=self.groups)
+        count = [
+            np.bincount(self.codes * k + of_class, amounts, minlength=self.groups * k).reshape(self.groups, k)
+            for of_class, amounts in (
+                (outcome.codes, self.weights * self.correct),
+                (outcome.codes, self.weights),
+                (scored.predicted, self.weights),
+            )
+        ]
+        self.hits, self.labels, self.calls = count
+        self.ranks = []
+        if "macro_auc" in self.metrics:
+            self.ranks = [
+                ranked_groups(scored.scores[:, c].copy(), outcome.codes == c, self.weights, slicing)
+                for c in range(k)
+            ]
+
+    def points(self) -> Floats:
+        columns = {
+            "accuracy": lambda: self._mean(self.correct),
+            "log_loss": lambda: self._mean(self.loss),
+            "macro_f1": lambda: macro_f1(self.hits, self.labels + self.calls, axis=1),
+            "macro_auc": lambda: np.array([self._macro_auc(group) for group in range(self.groups)]),
+        }
+        return np.stack([columns[metric]() for metric in self.metrics], axis=1)
+
+    def influence(self, group: int, rows: Rows) -> Floats:
+        total = self.totals[group]
+        result = np.zeros((len(self.metrics), len(rows)))
+        label, called = self.outcome.codes[rows], self.scored.predicted[rows]
+        for j, metric in enumerate(self.metrics):
+            if metric in ("accuracy", "log_loss"):
+                amounts = (self.correct if metric == "accuracy" else self.loss)[rows]
+                result[j] = (amounts - np.average(amounts, weights=self.weights[rows])) / total
+            elif metric == "macro_f1":
+                both = self.labels[group] + self.calls[group]
+                present = both > 0
+                scale = np.divide(1.0, both, out=np.zeros_like(both), where=present)
+                share = 2 * self.hits[group] * scale**2
+                gain = 2 * scale[label] * (label == called)
+                result[j] = (gain - share[label] - share[called]) / present.sum()
+            else:
+                present = self._ranked_classes(group)
+                for c in present:
+                    ranked = self.ranks[c].ranked(group)
+                    values = ranking.auc_influence(ranked, ranking.auc(ranked))
+                    result[j] += self.ranks[c].in_order_of(group, values, rows) / len(present)
+        return result
+
+    def statistic(self, chosen: Sequence[int], rows: Rows) -> Statistic:
+        k, at = self.classes, self._at(chosen)
+        ones = self._amounts(None, rows)
+        labels = np.where(at >= 0, at * k + self.outcome.codes, -1).astype(np.int32)
+        calls = np.where(at >= 0, at * k + self.scored.predicted, -1).astype(np.int32)
+        hits = np.where(self.correct > 0, labels, -1)
+        cells = [Cells(c[rows], ones, k * len(chosen)) for c in (hits, labels, calls)]
+        cells.append(Cells(at[rows], self._amounts(self._centred(self.loss), rows), len(chosen)))
+        bins = [BinCells(ranks, chosen, len(at)) for ranks in self.ranks]
+        cells.extend(Cells(b.at[rows], ones, b.size) for b in bins)
+        means = self._mean(self.loss)[list(chosen)]
+        ranked_classes = [self._ranked_classes(group) for group in chosen] if bins else []
+
+        def compute(sums: Sequence[Counts]) -> Floats:
+            hit, label, call = (part.reshape(len(chosen), k, -1) for part in sums[:3])
+            total = label.sum(axis=1)
+            result = np.empty((len(chosen), len(self.metrics), sums[0].shape[1]))
+            for j, metric in enumerate(self.metrics):
+                if metric == "accuracy":
+                    result[:, j] = divide(hit.sum(axis=1), total)
+                elif metric == "log_loss":
+                    result[:, j] = divide(sums[3], total) + means[:, None]
+                elif metric == "macro_f1":
+                    result[:, j] = macro_f1(hit, label + call, axis=1)
+                else:
+                    for group, present in enumerate(ranked_classes):
+                        values = [bins[c].auc(sums[4 + c], group) for c in present]
+                        result[group, j] = np.mean(values, axis=0) if values else np.nan
+            return result
+
+        return Statistic(cells, compute)
+
+    def _ranked_classes(self, group: int) -> list[int]:
+        """Return the classes that some, not all, rows of a group have."""
+        labels = self.labels[group]
+        present = np.flatnonzero(labels > 0)
+        return present.tolist() if len(present) > 1 else []
+
+    def _macro_auc(self, group: int) -> float:
+        values = [ranking.auc(self.ranks[c].ranked(group)) for c in self._ranked_classes(group)]
+        return float(np.mean(values)) if values else np.nan
+
+
+class RegressionScorer(Scorer):
+    """rmse, mae, r2."""
+
+    def __init__(self, outcome: Outcome, scored: Scored, slicing: Slicing, metrics: Sequence[str]) -> None:
+        super().__init__(outcome, scored, slicing, metrics)
+        error = scored.scores - outcome.values
+        self.squared, self.absolute = error**2, np.abs(error)
+        self.label = self._centred(outcome.values)
+        self.spread = self.label**2
+        self.totals = np.bincount(self.codes, self.weights, minlength=self.groups)
+        self.mse = self._mean(self.squared)
+        self.mae = self._mean(self.absolute)
+        self.variance = self._mean(self.spread)
+
+    def points(self) -> Floats:
+        return self._stack(self.mse, self.mae, self.variance)
+
+    def influence(self, group: int, rows: Rows) -> Floats:
+        total, mse, variance = self.totals[group], self.mse[group], self.variance[group]
+        squared, spread = self.squared[rows], self.spread[rows]
+        result = {
+            "rmse": (squared - mse) / (2 * np.sqrt(mse) * total) if mse > 0 else np.zeros(len(rows)),
+            "mae": (self.absolute[rows] - self.mae[group]) / total,
+            "r2": (mse / variance * spread - squared) / (variance * total)
+            if variance > 0
+            else np.zeros(len(rows)),
+        }
+        return np.stack([result[metric] for metric in self.metrics])
+
+    def statistic(self, chosen: Sequence[int], rows: Rows) -> Statistic:
+        at = self._at(chosen)[rows]
+        parts = (
+            None,
+            self._centred(self.squared),
+            self._centred(self.absolute),
+            self.label,
+            self._centred(self.spread),
+        )
+        cells = [Cells(at, self._amounts(part, rows), len(chosen)) for part in parts]
+        mse, mae, variance = (v[list(chosen)][:, None] for v in (self.mse, self.mae, self.variance))
+
+        def compute(sums: Sequence[Counts]) -> Floats:
+            total = sums[0].astype(np.float64)
+            squared, absolute, label, spread = (divide(s, total) for s in sums[1:])
+            return self._stack(mse + squared, mae + absolute, variance + spread - label**2)
+
+        return Statistic(cells, compute)
+
+    def _stack(self, mse: Floats, mae: Floats, variance: Floats) -> Floats:
+        """Return the metrics along axis 1."""
+        known = {
+            "rmse": lambda: np.sqrt(np.maximum(mse, 0.0)),
+            "mae": lambda: mae,
+            "r2": lambda: 1.0 - divide(mse, np.where(variance > 0, variance, 0.0)),
+        }
+        return np.stack([known[metric]() for metric in self.metrics], axis=1)
+
+
+SCORERS: dict[str, type[Scorer]] = {
+    "binary": BinaryScorer,
+    "multiclass": MulticlassScorer,
+    "regression": RegressionScorer,
+}
+
+
+def divide(above: Floats, below: Floats) -> Floats:
+    """Return above / below, NaN where below is 0."""
+    below = np.asarray(below, np.float64)
+    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below != 0)
+
+
+def of_confusion(metric: str, confusion: NDArray) -> Floats:
+    """Return accuracy, precision, recall or f1 of (4, ...) weights: true negative, false positive, false
+    negative, true positive; NaN where the metric has nothing to divide by."""
+    true_negative, false_positive, false_negative, true_positive = confusion
+    if metric == "accuracy":
+        return divide(true_positive + true_negative, confusion.sum(axis=0))
+    if metric == "precision":
+        return divide(true_positive, true_positive + false_positive)
+    if metric == "recall":
+        return divide(true_positive, true_positive + false_negative)
+    return divide(2 * true_positive, 2 * true_positive + false_positive + false_negative)
+
+
+def macro_f1(hits: NDArray, both: NDArray, axis: int) -> Floats:
+    """Return the mean over classes of 2 hits / (labels + calls); classes that do not occur are left out."""
+    of_class = divide(2 * hits, both)
+    with np.errstate(invalid="ignore"):
+        return np.nansum(of_class, axis=axis) / np.sum(both > 0, axis=axis)
