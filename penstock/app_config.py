@@ -213,28 +213,35 @@ def _in_order(document: Document, faults: Sequence[Fault]) -> list[Fault]:
     for fault in faults:
         first.setdefault((fault.where, fault.path), fault)
 
-    def line(fault: Fault) -> int:
+    typed = list(document.overridden.values())
+
+    def place(fault: Fault) -> int:
+        if fault.where in typed:
+            return typed.index(fault.where) - len(typed)  # what was typed just now comes first
         number = fault.where.rpartition(":")[2]
         return int(number) if number.isdigit() else 0
 
-    return sorted(first.values(), key=line)
+    return sorted(first.values(), key=place)
 
 
 def _overridden(document: Document, overrides: Sequence[Override]) -> Document:
     """Return a copy of the document in which the overridden values stand in place of the written ones."""
     value = copy.deepcopy(document.value)
-    words = dict(document.overridden)
-    for override in overrides:
+    words = document.overridden | {override.path: override.words for override in overrides}
+    for override in sorted(overrides, key=lambda one: len(one.path)):  # a section before a key inside it
         section = value
         for key in override.path[:-1]:
-            section = section.setdefault(key, {})
+            if not isinstance(section.get(key), dict):
+                section[key] = {}
+            section = section[key]
         last = override.path[-1]
-        if override.parameter == "tuning":
-            kept = {key: item for key, item in section.get(last, {}).items() if key == "trials"}
-            section[last] = {**override.value, **kept}
+        if override.value == "":
+            section.pop(last, None)
+        elif override.parameter == "tuning":
+            trials = at(section, (last, "trials"))
+            section[last] = override.value if trials is None else {**override.value, "trials": trials}
         else:
             section[last] = override.value
-        words[override.path] = override.words
     return Document(document.file, value, document.lines, document.faults, words)
 
 

@@ -141,13 +141,12 @@ def _publish_part(contents: Mapping[str, bytes], parent: Path) -> Path:
             (partial / path).write_bytes(content)
         partial.mkdir(parents=True, exist_ok=True)
         (partial / LISTING).write_text(listing, encoding="utf-8")
-        if final.exists():  # damaged by hand: put it aside, then take its place
-            final.rename(partial.with_name(f"{partial.name}.damaged"))
         try:
             partial.rename(final)
-        except OSError:
+        except OSError:  # something is there: another run was faster, or the folder was damaged by hand
             if not _is_complete(final, hashes):
-                raise
+                final.rename(partial.with_name(f"{partial.name}.damaged"))
+                partial.rename(final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(partial.with_name(f"{partial.name}.damaged"), ignore_errors=True)

@@ -92,8 +92,10 @@ def parse_overrides(
     settable = [name for name in declared if name in PARAMETERS]
     found: list[Override] = []
     faults: list[Fault] = []
-    for key, text, words in _pairs(overrides, faults):
-        if key in FROM_THE_RUNNER and key in declared:
+    for key, text, words in _pairs(overrides):
+        if text is None:
+            faults.append(Fault(words, (), "expected key=value"))
+        elif key in FROM_THE_RUNNER and key in declared:
             faults.append(Fault(words, (), f"{key!r} cannot be set, it comes from {FROM_THE_RUNNER[key]}"))
         elif key not in settable:
             near = did_you_mean(key, settable) or f"; there are {', '.join(settable)}"
@@ -108,7 +110,7 @@ def parse_overrides(
             found.append(Override(key, PARAMETERS[key], _from_here(key, value), words))
     if faults:
         raise AppError(faults)
-    return sorted(found, key=lambda override: len(override.path))  # a section before a key inside it
+    return found
 
 
 def pipeline_parameters(pipeline: str) -> dict[str, Parameter]:
@@ -117,17 +119,14 @@ def pipeline_parameters(pipeline: str) -> dict[str, Parameter]:
     return read_signature(path, pipeline).parameters
 
 
-def _pairs(overrides: Sequence[str] | Mapping[str, Any], faults: list[Fault]) -> list[tuple[str, Any, str]]:
-    """Return key, value and the words that people typed."""
+def _pairs(overrides: Sequence[str] | Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    """Return key, value (None: there was no `=`) and the words that people typed; the last of two wins."""
     if isinstance(overrides, Mapping):
         return [(key, value, f"--set {key}={value}") for key, value in overrides.items()]
     pairs = {}
     for item in overrides:
         key, equals, text = item.partition("=")
-        if equals:
-            pairs[key.strip()] = (key.strip(), text, f"--set {item}")  # the last of two wins
-        else:
-            faults.append(Fault(f"--set {item}", (), "expected key=value"))
+        pairs[key.strip()] = (key.strip(), text if equals else None, f"--set {item}")
     return list(pairs.values())
 
 
