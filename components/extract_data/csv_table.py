@@ -11,7 +11,7 @@ from penstock.components.extract_data.faults import find_bad_record, find_damage
 from penstock.components.source_files.column_types import SQL_TYPES
 from penstock.components.source_files.csv_layout import Layout, read_layout
 from penstock.components.source_files.listing import SourceFile
-from penstock.components.source_files.session import disk_sentence, identifier, literal, one_line
+from penstock.components.source_files.session import disk_sentence, first_row, identifier, literal, one_line
 from penstock.components.step_io.errors import StepError
 
 # What the values of a column are, as bits: a column's type follows from all of its values.
@@ -104,8 +104,7 @@ def _kinds(connection: duckdb.DuckDBPyConnection, group: Group, names: Sequence[
 
 def _kinds_in(connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str]) -> dict[str, int]:
     measured = ", ".join(f"coalesce(bit_or({_kind(name)}), 0)" for name in names)
-    row = connection.execute(f"SELECT {measured} FROM {relation}").fetchone()
-    assert row is not None
+    row = first_row(connection, f"SELECT {measured} FROM {relation}")
     return dict(zip(names, row, strict=True))
 
 

@@ -32,6 +32,7 @@ from penstock.components.source_files.session import (
     check_select,
     connect,
     disk_sentence,
+    first_row,
     identifier,
     lock,
     one_line,
@@ -249,11 +250,9 @@ def _no_rows(
     if selection.has_window:
         type_ = types[selection.event_time]
         value = _value(selection.event_time, type_, selection)
-        row = connection.execute(
-            f"SELECT min(t), max(t) FROM (SELECT {value} AS t FROM {relation})"
-        ).fetchone()
+        row = first_row(connection, f"SELECT min(t), max(t) FROM (SELECT {value} AS t FROM {relation})")
         unit = selection.unit if event_times.is_number(type_) else "s"
-        first, last = (event_times.watermark_us(v, unit) for v in row or (None, None))
+        first, last = (event_times.watermark_us(v, unit) for v in row)
         if first is not None and last is not None:
             return (
                 f"no row of {source.uri!r} lies in the window {selection.window()}: "

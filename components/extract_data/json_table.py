@@ -8,7 +8,7 @@ import duckdb
 from penstock.components.extract_data.faults import find_bad_json, find_damage, find_invalid_byte
 from penstock.components.source_files.csv_layout import check_names
 from penstock.components.source_files.listing import SourceFile
-from penstock.components.source_files.session import disk_sentence, identifier, literal, one_line
+from penstock.components.source_files.session import disk_sentence, first_row, identifier, literal, one_line
 from penstock.components.step_io.errors import StepError
 
 # What DuckDB calls the union of a key's values; JSON is a mixture, read as text.
@@ -28,12 +28,12 @@ def json_view(
     paths = ", ".join(literal(file.path) for file in files)
     source = f"[{paths}], format = 'newline_delimited', maximum_object_size = 67108864"
     try:
-        row = connection.execute(
-            f"SELECT CAST(json_group_structure(json) AS VARCHAR) FROM read_json_objects({source})"
-        ).fetchone()
+        row = first_row(
+            connection, f"SELECT CAST(json_group_structure(json) AS VARCHAR) FROM read_json_objects({source})"
+        )
     except duckdb.Error as error:
         raise StepError(_sentence(files, error)) from error
-    structure = json.loads(row[0]) if row and row[0] else None
+    structure = json.loads(row[0]) if row[0] else None
     if structure is None:
         raise StepError(f"{files[0].name} holds no JSON object: write it again or leave it out of the source")
     if not isinstance(structure, dict):
@@ -78,8 +78,7 @@ def _nested(connection: duckdb.DuckDBPyConnection, source: str, names: Sequence[
     """Return those of the columns that hold an object or a list somewhere."""
     columns = ", ".join(f"{literal(name)}: 'JSON'" for name in names)
     checks = ", ".join(f"bool_or(json_type({identifier(n)}) IN ('OBJECT', 'ARRAY'))" for n in names)
-    row = connection.execute(f"SELECT {checks} FROM read_json({source}, columns = {{{columns}}})").fetchone()
-    assert row is not None
+    row = first_row(connection, f"SELECT {checks} FROM read_json({source}, columns = {{{columns}}})")
     return [name for name, found in zip(names, row, strict=True) if found]
 
 

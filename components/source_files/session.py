@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -43,6 +44,11 @@ def lock(connection: duckdb.DuckDBPyConnection, readable: Sequence[str]) -> None
     connection.execute(f"SET allowed_paths = [{', '.join(map(literal, readable))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
+
+
+def first_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    """Return the first row of a statement that gives one."""
+    return tuple(connection.execute(sql).fetchall()[0])
 
 
 def memory_bytes() -> int:
