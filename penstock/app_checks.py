@@ -30,10 +30,15 @@ def check_sections(document: Document, folder_name: str) -> Iterator[Fault]:
     yield from _thresholds(document)
 
 
-def check_columns(document: Document, columns: Sequence[str], schema: str) -> Iterator[Fault]:
-    """Yield a fault for each name in the document that is no column of the schema."""
+def check_columns(
+    document: Document, columns: Sequence[str], schema: str, own_features: bool
+) -> Iterator[Fault]:
+    """Yield a fault for each name in the document that is no column of the schema.
+
+    With `own_features` the app's features.py makes more features, which only `model.kinds` may name.
+    """
     for path, name in _column_names(document.value):
-        if name not in columns:
+        if name not in columns and not (own_features and path[:2] == ("model", "kinds")):
             yield document.fault(path, f"{name!r} is no column of {schema}{did_you_mean(name, columns)}")
     label = label_name(document.value)
     for path, name in _slice_columns(document.value):

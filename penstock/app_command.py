@@ -43,7 +43,10 @@ def new_app(
 
 
 def validate_app(
-    name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A folder under apps/, or a path.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|PATH]...", help="Folders under apps/, or paths; default: all."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A pipeline parameter, as `penstock run` takes it."),
@@ -53,12 +56,20 @@ def validate_app(
 
     Example: penstock validate-app taxi --set until=2016-01-01
     """
-    from penstock.app_config import load_app
+    from penstock.app_config import app_names, load_app
     from penstock.app_summary import summary
+    from penstock.app_yaml import AppError
 
-    app = load_app(find_project(), name).with_overrides(set_ or [])
-    arguments = app.arguments()
-    typer.echo(summary(app, arguments))
+    project = find_project()
+    faults = []
+    for name in names or app_names(project):
+        try:
+            app = load_app(project, name).with_overrides(set_ or [])
+            typer.echo(summary(app, app.arguments()))
+        except AppError as error:
+            faults += error.faults
+    if faults:
+        raise AppError(faults)
 
 
 def compile_pipelines(

@@ -88,9 +88,7 @@ class App:
         if not parsed:
             return self
         document = _overridden(self.document, parsed)
-        return _validate(
-            document, self.folder, self.name, self.schema, pipeline_schema=self.schema is not None
-        )
+        return _validate(document, self.folder, self.name, self.schema, needs_schema=self.schema is not None)
 
     def _arguments(self, pipeline: str) -> dict[str, Any]:
         fault = self.source_fault()
@@ -175,7 +173,7 @@ def load_app(project: Project, name_or_path: str, with_schema: bool = True) -> A
     document = read_document(folder / SETTINGS_FILE, _shown(folder / SETTINGS_FILE, project))
     document.value = without_nulls(document.value)
     if not with_schema:
-        return _validate(document, folder, folder.name, None, pipeline_schema=False)
+        return _validate(document, folder, folder.name, None, needs_schema=False)
     file = at(document.value, ("schema",))
     path = folder / (file if isinstance(file, str) and file else "schema.pbtxt")
     faults: list[Fault] = []
@@ -184,7 +182,7 @@ def load_app(project: Project, name_or_path: str, with_schema: bool = True) -> A
         schema = read_schema(path, _shown(path, project), folder.name)
     except AppError as error:
         faults = error.faults
-    return _validate(document, folder, folder.name, schema, pipeline_schema=True, faults=faults)
+    return _validate(document, folder, folder.name, schema, needs_schema=True, faults=faults)
 
 
 def _validate(
@@ -192,17 +190,18 @@ def _validate(
     folder: Path,
     name: str,
     schema: "Schema | None",
-    pipeline_schema: bool,
+    needs_schema: bool,
     faults: Sequence[Fault] = (),
 ) -> App:
     """Return the app, or raise all faults, in the order of the lines."""
     config, wrong = model_faults(document)
     found = [*document.faults, *wrong, *check_sections(document, name)]
     if schema is not None:
-        file = at(document.value, ("schema",)) or "schema.pbtxt"
-        found += check_columns(document, [feature.name for feature in schema.feature], str(file))
+        file = str(at(document.value, ("schema",)) or "schema.pbtxt")
+        columns = [feature.name for feature in schema.feature]
+        found += check_columns(document, columns, file, own_features=(folder / "features.py").is_file())
     found = [*_in_order(document, found), *faults]
-    if found or config is None or (pipeline_schema and schema is None):
+    if found or config is None or (needs_schema and schema is None):
         raise AppError(found)
     return App(name, folder, config, document, schema)
 

@@ -136,6 +136,16 @@ def test_validate_app_tells_all_faults(project: Project, call: Call) -> None:
     )
 
 
+def test_validate_app_without_a_name_checks_all_apps(project: Project, call: Call) -> None:
+    for name in ("one", "two"):
+        call("app", "new", name, "--source", "customers.csv", "--label", "fee")
+        (project.apps / name / "schema.pbtxt").write_text(SCHEMA)
+    (project.apps / "two/app.yaml").write_text("seed: 1\nlabel: {column: fee}\n")
+    result = call("validate-app")
+    assert result.stdout.startswith("one: app.yaml and schema are valid\n")
+    assert error_of(result) == "apps/two/app.yaml:1: data: this key is required and not there"
+
+
 @pytest.fixture
 def pipelines(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of compiled pipelines of a project that has the real training pipeline."""

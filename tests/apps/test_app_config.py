@@ -186,6 +186,12 @@ def test_app_without_schema_loads_for_drafting_one(write_app: WriteApp) -> None:
     assert app.schema_path.name == "schema.pbtxt"
 
 
+def test_kind_of_a_feature_that_features_py_makes(write_app: WriteApp, tmp_path: Path) -> None:
+    project = write_app(MINIMAL + "model: {kinds: {fee_per_day: numeric}}\n")
+    (tmp_path / "apps/churn/features.py").write_text("def features(inputs): ...\n")
+    assert load_app(project, "churn").arguments()["model_settings"]["kinds"] == {"fee_per_day": "numeric"}
+
+
 # What is not: the file.
 
 
