@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -36,6 +37,8 @@ def mount() -> None:
 
 def main() -> None:
     """Run the command line; what the user can put right is one sentence on stderr and exit code 2."""
+    if os.environ.get("PENSTOCK_HOME"):  # steps have other working directories
+        os.environ["PENSTOCK_HOME"] = str(Path(os.environ["PENSTOCK_HOME"]).expanduser().absolute())
     mount()
     try:
         app()

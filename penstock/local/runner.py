@@ -24,7 +24,16 @@ from penstock.local.page import write_page
 from penstock.local.plan import IMPORTER, Task, plan
 from penstock.local.processes import Processes, end_leftovers, step_environment
 from penstock.local.python_path import python_path
-from penstock.local.runs import Run, RunFolder, Step, dead_runs, mark_interrupted, read_run, write_run
+from penstock.local.runs import (
+    Run,
+    RunFolder,
+    Step,
+    check_state_folder,
+    dead_runs,
+    mark_interrupted,
+    read_run,
+    write_run,
+)
 from penstock.project import Project
 from penstock.versions import Image, Images, code_version, pin
 
@@ -80,6 +89,7 @@ def run_pipeline(request: Request, watcher: Watcher) -> Outcome:
     images = Images(project)
     ir, pinned = pin(compile_pipeline(request.pipeline, project), images)
     version = code_version(ir)
+    check_state_folder(project)
     app_name, arguments = pipeline_arguments(request, ir, version)
     bury_dead_runs(project)
     tasks = plan(ir, pinned)

@@ -4,6 +4,7 @@ A folder holds `lock` while its run is alive: a file locked by the runner. The k
 the runner dies, however it dies, so a run is never shown as running when nobody runs it.
 """
 
+import contextlib
 import datetime
 import fcntl
 import json
@@ -119,7 +120,8 @@ class RunFolder:
         """
         project.runs.mkdir(parents=True, exist_ok=True)
         while True:
-            run_id = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+            moment = datetime.datetime.now()  # to the millisecond: ids sort by time
+            run_id = f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}"
             path = project.runs / run_id
             try:
                 path.mkdir()
@@ -144,6 +146,26 @@ class RunFolder:
         if self._alive is not None:
             os.close(self._alive)
             self._alive = None
+
+
+def check_state_folder(project: Project) -> None:
+    """Make the state folder, and see that it can be written.
+
+    Raises:
+        UserError: It cannot.
+    """
+    probe = project.state / f".probe-{secrets.token_hex(4)}"
+    try:
+        project.runs.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x" * 4096)
+    except OSError as error:
+        raise UserError(
+            f"{project.state} cannot be written ({error.strerror}): mend that, "
+            "or name another folder with the environment variable PENSTOCK_HOME"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def write_run(folder: Path, run: Run) -> None:
