@@ -1,6 +1,7 @@
 """An evaluation: what evaluation.json holds, and the artifacts made of it."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,11 @@ def evaluate(
         "champion_version": settings.champion_version,
         "champion_note": champion_note,
         "metrics": {
-            name: {"higher_is_better": measure.higher_is_better}
+            name: {
+                "higher_is_better": measure.higher_is_better,
+                "lowest": finite(measure.lowest),
+                "highest": finite(measure.highest),
+            }
             for name, measure in MEASURES[outcome.task].items()
         },
         "overall": _group(everywhere[0]),
@@ -60,6 +65,11 @@ def evaluate(
         ],
         "details": {name: curves.describe(outcome, scored) for name, scored in models.items()},
     }
+
+
+def finite(bound: float) -> float | None:
+    """Return a bound as JSON can hold it: None where there is none."""
+    return bound if math.isfinite(bound) else None
 
 
 def _group(group: Group) -> dict[str, Any]:

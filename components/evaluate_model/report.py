@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from penstock.components.evaluate_model.wording import difference_words, estimate_text
 from penstock.components.html_report import charts
 from penstock.components.html_report.numbers import number, share
 from penstock.components.html_report.page import Column, Page
+from penstock.components.metric_words.estimates import difference_words, estimate_text
 
 TITLES = {
     "auc": "AUC",
@@ -141,10 +141,11 @@ def _slices(page: Page, evaluation: Content) -> None:
             charts.intervals(
                 [_interval(s, "difference", metric) for s in compared[:MOST_SLICES_DRAWN]],
                 "Challenger less champion by slice, worst first",
-                f"difference of {name} ({'left' if higher else 'right'} of the dashed line: champion is better)",
+                f"{name}, challenger less champion",
                 reference=0.0,
             ),
-            caption=_caption(compared, ordered),
+            caption=f"{'Left' if higher else 'Right'} of the dashed line the champion is better. "
+            + _caption(compared, ordered),
         )
     columns = [Column("Slice"), Column("Rows", numeric=True), Column(f"Challenger, {name}", numeric=True)]
     has_champion = evaluation["overall"]["champion"] is not None
@@ -179,8 +180,10 @@ def _badness(value: float | None, higher: bool) -> tuple[bool, float]:
 
 
 def _interval(part: Content, which: str, metric: str) -> charts.Interval:
+    """The label says the value first: it is what differs, and a long label is cut at its end."""
     estimate = part[which][metric]
-    return charts.Interval(part["name"], estimate["value"], estimate["low"], estimate["high"], part["rows"])
+    label = f"{' × '.join(part['value'].values())} · {' × '.join(part['by'])}"
+    return charts.Interval(label, estimate["value"], estimate["low"], estimate["high"], part["rows"])
 
 
 def _classification(page: Page, evaluation: Content) -> None:
