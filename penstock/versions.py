@@ -22,7 +22,7 @@ from penstock.project import Project
 PACKAGE = "penstock.components"
 UNPINNED = "unpinned"
 ALWAYS_SHARED = "step_io"
-NOT_IN_AN_IMAGE = ("README.md", "component.yaml")
+NOT_IN_AN_IMAGE = ("README.md", "component.yaml", "notes.md")
 FOLDERS_NOT_IN_AN_IMAGE = ("__pycache__", "tests")
 DIGITS = 16  # of a SHA-256, in hexadecimal: 64 bits, no collision among the versions of one step
 
