@@ -19,6 +19,7 @@ class Task:
     image: Image | None
     upstream: list[str] = field(default_factory=list)
     cacheable: bool = True
+    is_certain: bool = True  # in no group that a condition may skip
     is_exit: bool = False  # the exit handler: runs whatever happened
 
 
@@ -73,12 +74,15 @@ def _walk(
     given: Mapping[str, list[str]],
     outer: list[str],
     found: list[Task],
+    certain: bool = True,
 ) -> list[str]:
     """Append the leaves of one DAG to `found` and return their names.
 
     Args:
         given: For each input of this DAG, the leaves that produce it.
         outer: Leaves that the whole DAG waits for.
+        found: Where the leaves go.
+        certain: No condition stands above this DAG.
     """
     leaves: dict[str, list[str]] = {}  # task or group -> the leaves in it
     for name in order({name: task.get("dependentTasks", []) for name, task in dag.items()}):
@@ -95,7 +99,7 @@ def _walk(
             # What a group waits for is what its members read, and what its condition reads; the rest of
             # its dependencies are inputs that some member passes on.
             first = len(found)
-            _walk(ir, inner, images, inputs, decided or outer, found)
+            _walk(ir, inner, images, inputs, decided or outer, found, certain and not _may_skip(task))
             leaves[name] = [leaf.name for leaf in found[first:]]
             continue
         executor = ir["deploymentSpec"]["executors"][component["executorLabel"]]
@@ -110,6 +114,7 @@ def _walk(
                 upstream=list(
                     dict.fromkeys([*upstream, *outer] if not _inner(upstream, leaves) else upstream)
                 ),
+                is_certain=certain,
                 cacheable=task.get("cachingOptions", {}).get("enableCache", False),
                 is_exit=any(
                     "taskFinalStatus" in value
@@ -119,6 +124,11 @@ def _walk(
         )
         leaves[name] = [name]
     return [leaf for names in leaves.values() for leaf in names]
+
+
+def _may_skip(group: Mapping[str, Any]) -> bool:
+    """Tell whether the members of a group may run not at all, or not once."""
+    return bool(group.get("triggerPolicy", {}).get("condition")) or any("terator" in key for key in group)
 
 
 def _inner(upstream: Iterable[str], leaves: Mapping[str, list[str]]) -> bool:

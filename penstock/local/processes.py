@@ -87,7 +87,7 @@ class Processes:
         argv: Sequence[str],
         env: Mapping[str, str],
         cwd: Path,
-        output: IO[bytes],
+        output: IO[bytes] | int,
         stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         """Start a process in a session of its own that the kernel ends with this one."""
@@ -110,7 +110,10 @@ class Processes:
 
     def wait(self, process: subprocess.Popen[bytes]) -> Ended:
         """Wait until a process has ended, and end what it may have left behind."""
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except ChildProcessError:  # somebody else has asked already
+            return Ended(process.wait(), 0.0)
         process.returncode = os.waitstatus_to_exitcode(status)
         _signal_group(process.pid, signal.SIGKILL)
         with self._lock:

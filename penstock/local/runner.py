@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,8 +35,9 @@ from penstock.local.runs import (
     read_run,
     write_run,
 )
+from penstock.local.warm import WarmProcesses, Wish
 from penstock.project import Project
-from penstock.versions import Image, Images, code_version, pin
+from penstock.versions import PACKAGE, Image, Images, code_version, pin
 
 RUN_ID_PLACEHOLDER = "{{$.pipeline_job_uuid}}"  # crashes kfp.local
 EXIT_CODES = {"succeeded": 0, "unchanged": 0, "blocked": 3, "interrupted": 130}
@@ -182,8 +184,12 @@ class Runner:
     ) -> None:
         self.request, self.folder, self.tasks, self.watcher = request, folder, tasks, watcher
         self.project, self.run_state = request.project, folder.run
-        self.stacks = images.stacks
+        self.stacks, self.components = images.stacks, images.components
+        self._cacheable = {task.name for task in tasks if task.cacheable}
+        self._computed: set[str] = set()  # cacheable steps that were not served from the cache
+        self._warming: dict[str, bool] = {}
         self.processes = Processes()
+        self.warm = WarmProcesses(self.processes)
         self.environments = Environments(self.project, tell=watcher.said)
         self.python_path = python_path(self.project)
         self._here = threading.local()  # the step that this thread executes
@@ -194,6 +200,7 @@ class Runner:
         """Run all steps and settle how the run ended."""
         try:
             self._begin_environments([task for task in self.tasks if not task.cacheable])
+            self._warm_up()
             kfp_local.run_pipeline(ir, arguments, self.folder.path, self)
         except KeyboardInterrupt:
             mark_interrupted(self.run_state)
@@ -201,6 +208,7 @@ class Runner:
             self._log("runner.log").write_text(traceback.format_exc(), encoding="utf-8")
             self.run_state.error = f"{type(error).__name__}: {error}"
         finally:
+            self.warm.close()
             self.processes.stop_all()
             self.environments.close()
         if self.run_state.state != "interrupted":
@@ -234,26 +242,21 @@ class Runner:
         step: Step = self._here.step
         self._here.ran = True
         self.watcher.changed(step)  # not before: a step from the cache never runs
-        stack = self.stacks[step.step]
         self._begin_environments(self._to_come(step))
-        python = self.environments.python(stack)
-        argv = [str(python), *command[1:]] if command[0] in ("python", "python3") else list(command)
-        env = step_environment(
-            python,
-            PYTHONPATH=str(self.python_path),
-            PYTHONUNBUFFERED="1",
-            TF_CPP_MIN_LOG_LEVEL="3",
-            PENSTOCK_IMAGE=image,
-            PENSTOCK_CODE_VERSION=self.run_state.code_version,
-            PENSTOCK_RUN_DIR=str(self.folder.path),
-            PENSTOCK_NOTIFICATIONS=str(self.project.state / "notifications.jsonl"),
-            PENSTOCK_LOG_FORMAT="text",
-        )
+        python = self.environments.python(self.stacks[step.step])
         log = self.folder.path / step.log
-        with log.open("ab") as output:
-            begin = output.tell()
-            process = self.processes.start(argv, env, self.folder.path / "scratch" / step.task, output)
-            ended = self.processes.wait(process)
+        begin = log.stat().st_size
+        process = self.warm.take(step.task, command[3:], log) if command[:2] == ["python", "-m"] else None
+        if process is None:
+            argv = [str(python), *command[1:]] if command[0] in ("python", "python3") else list(command)
+            with log.open("ab") as output:
+                process = self.processes.start(
+                    argv, self._environment(step, python), self._scratch(step), output
+                )
+        if step.task in self._cacheable:
+            self._computed.add(step.task)
+        self._warm_up()
+        ended = self.processes.wait(process)
         step.peak_mib = round(ended.peak_mib, 1)
         step.record = last_record(log, begin) or _no_record(step, ended.exit_code)
         return ended.exit_code == 0 and step.record["state"] == "succeeded"
@@ -395,6 +398,60 @@ class Runner:
         return found
 
     # Environments
+
+    def _environment(self, step: Step, python: Path) -> dict[str, str]:
+        return step_environment(
+            python,
+            PYTHONPATH=str(self.python_path),
+            PYTHONUNBUFFERED="1",
+            TF_CPP_MIN_LOG_LEVEL="3",
+            PENSTOCK_IMAGE=step.image,
+            PENSTOCK_CODE_VERSION=self.run_state.code_version,
+            PENSTOCK_RUN_DIR=str(self.folder.path),
+            PENSTOCK_NOTIFICATIONS=str(self.project.state / "notifications.jsonl"),
+            PENSTOCK_LOG_FORMAT="text",
+        )
+
+    def _scratch(self, step: Step) -> Path:
+        return self.folder.path / "scratch" / step.task
+
+    def _warm_up(self) -> None:
+        """Start interpreters for steps that are sure to run: not reused, and not skipped as far as one can see."""
+        if os.environ.get("PENSTOCK_WARM") == "0":
+            return
+        reached: set[str] = set(self._computed)  # and all that follows them
+        wishes = []
+        for task in self.tasks:
+            follows = not reached.isdisjoint(task.upstream)
+            if follows and not task.is_exit:
+                reached.add(task.name)
+            sure = follows or (task.is_certain and not task.cacheable)
+            if (
+                sure
+                and task.image
+                and self.run_state.step_of(task.name).state == "pending"
+                and self._warms(task)
+            ):
+                wishes.append(partial(self._wish, task))
+        self.warm.wish(wishes)
+
+    def _warms(self, task: Task) -> bool:
+        """Tell whether a step has something to import ahead."""
+        if task.step not in self._warming:
+            source = self.components / task.step / "step.py"
+            self._warming[task.step] = source.is_file() and "\ndef warm_up(" in source.read_text(
+                encoding="utf-8"
+            )
+        return self._warming[task.step]
+
+    def _wish(self, task: Task) -> Wish | None:
+        step = self.run_state.step_of(task.name)
+        stack = self.stacks[task.step]
+        if step.state != "pending" or not is_ready(self.project, stack):
+            return None
+        python = self.environments.python(stack)
+        module = f"{PACKAGE}.{task.step}.step"
+        return Wish(task.name, module, python, self._environment(step, python), self._scratch(step))
 
     def _to_come(self, step: Step) -> list[Task]:
         """Return the task of a step and those after it."""
