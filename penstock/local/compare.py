@@ -66,7 +66,7 @@ def _parameters(run: Run) -> dict[str, str]:
 
 
 def _data(run: Run) -> dict[str, str]:
-    facts = {}
+    facts: dict[str, str] = {}
     for step_name, names in (
         ("inspect_source", ("fingerprint", "watermark", "rows")),
         ("extract_data", ("data_fingerprint", "watermark", "rows")),

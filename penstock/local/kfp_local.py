@@ -138,7 +138,7 @@ def _install_cache(call: Call, root: str) -> None:
         """Keyed like kfp.local's, less the component's positional name: the image names the step."""
 
         def compute_key(self, component_name: str, *args: Any, **kwargs: Any) -> str:
-            return super().compute_key("", *args, **kwargs)  # type: ignore[no-any-return]
+            return str(super().compute_key("", *args, **kwargs))
 
         def get(self, key: str) -> dict[str, Any] | None:
             outputs = call.cached_outputs(key)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -164,7 +164,7 @@ def end_leftovers(run_folder: Path) -> int:
     return killed
 
 
-def _end_with(parent: int):  # type: ignore[no-untyped-def]
+def _end_with(parent: int) -> Callable[[], None]:
     """Return what a child does first: ask the kernel to kill it when its parent dies."""
     libc = _libc()
 

@@ -6,6 +6,7 @@ the runner dies, however it dies, so a run is never shown as running when nobody
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import json
 import os
@@ -109,7 +110,7 @@ class RunFolder:
         self.path = path
         self.run = run
         self._lock = threading.RLock()
-        self._alive = _lock_file(path / "lock")
+        self._alive: int | None = _lock_file(path / "lock")
 
     @classmethod
     def create(cls, project: Project, pipeline: str, app: str, **fields: Any) -> "RunFolder":
@@ -153,12 +154,15 @@ def check_state_folder(project: Project) -> None:
 
     Raises:
         UserError: It cannot.
+        OSError: Its disk is full.
     """
     probe = project.state / f".probe-{secrets.token_hex(4)}"
     try:
         project.runs.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"x" * 4096)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, error.strerror, str(project.state)) from error
         raise UserError(
             f"{project.state} cannot be written ({error.strerror}): mend that, "
             "or name another folder with the environment variable PENSTOCK_HOME"

@@ -90,7 +90,7 @@ def summary(run: Run, folder: Path) -> str:
         promoted = "promoted to champion" if registered.results.get("promoted") else "not promoted"
         name = run.arguments.get("model_name", run.app)
         lines.append(_line("registered", f"{name} version {registered.results['version']}, {promoted}"))
-    lines.append(_line("report", str(shown(folder / "index.html"))))
+    lines.append(_line("report", shown(folder / "index.html")))
     told = next((step for step in run.steps if step.is_exit and step.state == "failed"), None)
     if told is not None:
         lines.append(_line("warning", f"{told.title} failed: {told.error} (log: {shown(folder / told.log)})"))
@@ -118,10 +118,10 @@ def last_lines(run: Run, folder: Path) -> list[str]:
         log = shown(folder / "logs" / "runner.log")
         return [
             _line("error", run.error or "the run ended without a reason"),
-            _line("log", str(log)),
+            _line("log", log),
             _line("next", f"report it with this log; then {command}"),
         ]
-    log = str(shown(folder / stopped.log)) if stopped.log else "none"
+    log = shown(folder / stopped.log) if stopped.log else "none"
     if stopped.state == "blocked":
         evidence = evidence_of(run, stopped)
         where = f"{log}; evidence: {shown(folder / evidence)}" if evidence else log
@@ -159,12 +159,12 @@ def previous_run(folder: Path) -> str:
     return max(earlier, default="")
 
 
-def shown(path: Path) -> Path:
+def shown(path: Path) -> str:
     """Return a path the shorter way: from the working directory, if it lies below."""
     try:
-        return path.relative_to(Path.cwd())
+        return str(path.relative_to(Path.cwd()))
     except ValueError:
-        return path
+        return str(path)
 
 
 def _verdict_text(step: Step, results: dict[str, Any], metrics: list[Metric]) -> str:
