@@ -18,6 +18,7 @@ MOST_DISTINCT = 1_000_000  # values of one feature that are counted exactly
 TAIL = 0.005  # share of the values on each side that mean and deviation do not count at full size
 SPLINE_WIDTH = 4096  # pieces of all numeric features together
 RECURRING = 0.5  # values seen often enough to be categories make up this share, else it is text
+TINY = 1e-290  # smaller magnitudes count as 0: some processors flush them to it, others do not
 UNIQUE = 0.9  # more distinct one-word texts than this share of the rows: an identifier
 
 
@@ -143,6 +144,7 @@ class _Numbers:
         i = self.names.index(name)
         values = self.sample[i, : self.taken]
         values = np.sort(values[np.isfinite(values)])
+        values[np.abs(values) < TINY] = 0.0
         has_missing = bool(self.missing[i])
         if self.missing[i] == self.seen:
             plan.dropped[name] = "it is missing in all training rows"
@@ -236,7 +238,7 @@ def _moments(values: np.ndarray) -> tuple[float, float]:
     drawn = np.clip(values, low, high)
     scale = float(np.max(np.abs(drawn))) or 1.0
     mean, deviation = float(np.mean(drawn / scale)) * scale, float(np.std(drawn / scale)) * scale
-    return mean, deviation if deviation > 0 else 1.0
+    return mean, deviation if deviation > TINY else 1.0
 
 
 def _edges(values: np.ndarray, bins: int) -> tuple[float, ...]:

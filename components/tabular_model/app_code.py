@@ -58,7 +58,7 @@ class AppModule:
         own = [
             key for key, value in vars(self.module).items() if callable(value) and not key.startswith("__")
         ]
-        near = difflib.get_close_matches(name, own, n=1)
+        near = difflib.get_close_matches(name, own, n=1, cutoff=0.5)
         advice = f"did you mean {near[0]!r}?" if near else "add it or remove the file"
         raise StepError(f"{self.file} has no function {name!r}; {advice}")
 

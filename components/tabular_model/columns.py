@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +63,23 @@ def read_inputs(
     ]
     if unknown or wrong:
         raise StepError("; ".join(unknown + wrong))
+    _check_names(known)
     if not inputs:
         raise StepError("the schema has no column that the model could take as an input")
     return [RawInput(found.name, found.dtype, kinds.get(found.name, found.kind)) for found in inputs]
+
+
+def _check_names(names: Collection[str]) -> None:
+    """Refuse what TensorFlow cannot take as the arguments of one function."""
+    by_identifier: dict[str, str] = {}
+    for name in sorted(names):
+        identifier = re.sub(r"\W", "_", name)
+        other = by_identifier.setdefault(identifier, name)
+        if name == "self" or other != name:
+            what = "the column 'self'" if name == "self" else f"the columns {other!r} and {name!r}"
+            raise StepError(
+                f"{what} cannot be inputs of one TensorFlow function; rename or exclude one (features.exclude)"
+            )
 
 
 def _raw_input(feature: schema_pb2.Feature) -> RawInput:

@@ -3,6 +3,7 @@
 import json
 import logging
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from penstock.components.tabular_model.training import finish
 
 log = logging.getLogger(__name__)
 
+SIGNATURE = "serving_default"
+PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OUTPUTS = {
     "binary": ["score", "label"],
     "multiclass": ["probabilities", "label"],
@@ -54,14 +57,48 @@ class _Untracked:
 
 
 def save_model(examples: Examples, network: Network, folder: Path) -> None:
-    """Write the SavedModel; its signature serving_default takes each raw input as (None, 1)."""
+    """Write the SavedModel; its signature serving_default takes each raw input by name, as (None, 1)."""
     module = Exported(examples, network)
+    names = [found.name for found in examples.inputs]
+    plain = all(PLAIN_NAME.fullmatch(name) for name in names) and "self" not in names
+    aliases = names if plain else [f"input_{i}" for i in range(len(names))]
     specs = {
-        found.name: tf.TensorSpec((None, 1), tf.string if found.dtype == "string" else tf.float64, found.name)
-        for found in examples.inputs
+        alias: tf.TensorSpec((None, 1), tf.string if found.dtype == "string" else tf.float64, alias)
+        for alias, found in zip(aliases, examples.inputs, strict=True)
     }
-    serve = tf.function(module.predict, autograph=False, input_signature=[specs])
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+
+    def serve(raw: Mapping[str, Any]) -> dict[str, Any]:
+        return module.predict({name: raw[alias] for name, alias in zip(names, aliases, strict=True)})
+
+    graph = tf.function(serve, autograph=False, input_signature=[specs])
+    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: graph})
+    if not plain:
+        _rename_inputs(folder / "saved_model.pb", dict(zip(aliases, names, strict=True)))
+
+
+def _rename_inputs(path: Path, names: Mapping[str, str]) -> None:
+    """Give the signature's inputs their real names.
+
+    tf.function makes Python identifiers of its arguments' names: "trip miles" would become
+    "trip_miles", and "a-b" and "a_b" one. The file format has no such rule.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    graph = saved.meta_graphs[0]
+    inputs = graph.signature_def[SIGNATURE].inputs
+    infos = {name: inputs[alias].SerializeToString() for alias, name in names.items()}
+    inputs.clear()
+    for name, info in infos.items():
+        inputs[name].ParseFromString(info)
+    for node in graph.object_graph_def.nodes:
+        if node.WhichOneof("kind") != "bare_concrete_function":
+            continue
+        keywords = node.bare_concrete_function.argument_keywords
+        renamed = [names[keyword] for keyword in keywords]
+        del keywords[:]
+        keywords.extend(renamed)
+    path.write_bytes(saved.SerializeToString(deterministic=True))
 
 
 def write_model_json(path: Path, examples: Examples, settings: Mapping[str, Any], seed: int) -> None:

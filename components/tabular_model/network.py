@@ -124,7 +124,9 @@ class Network(keras.Model):
                 width = units
             self.dropout = keras.layers.Dropout(settings["dropout"]) if settings["dropout"] else None
             bias = keras.initializers.Constant(start)
-            self.out = keras.layers.Dense(label.outputs, bias_initializer=bias, name="raw_output")
+            self.out = keras.layers.Dense(
+                label.outputs, kernel_initializer="zeros", bias_initializer=bias, name="raw_output"
+            )
             self.out.build((None, width))
             self.linear = keras.layers.Dense(
                 label.outputs, use_bias=False, kernel_initializer="zeros", name="linear"
@@ -165,7 +167,7 @@ def _own_model(own: AppModule, vectors: FeatureVectors, settings: Mapping[str, A
     build = own.function("build_model", required=True)
     assert build is not None
     inputs = {
-        name: keras.Input((len(columns),), name=f"feature_{i}")
+        name: keras.Input((len(columns),), name=f"feature_{i}" if "/" in name else name)
         for i, (name, columns) in enumerate(vectors.columns.items())
     }
     with own.blaming("build_model(inputs, settings, label)"):

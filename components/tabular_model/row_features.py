@@ -54,7 +54,10 @@ class RowFeatures:
         """Return the features of raw inputs of shape (n,); to be traced into a graph."""
         if self.function is None or self.module is None:
             return dict(raw)
-        with self.module.blaming("features(inputs)"):
+        import tensorflow as tf
+
+        graph = "" if tf.executing_eagerly() else ", as a graph: it must consist of TensorFlow ops"
+        with self.module.blaming(f"features(inputs){graph}"):
             made = self.function(dict(raw))
         return self._merge(raw, made)
 
@@ -67,7 +70,7 @@ class RowFeatures:
 
             self._graph = tf.function(self.compute, autograph=False, reduce_retracing=True)
         assert self.module is not None
-        with self.module.blaming("features(inputs), as a graph: it must consist of TensorFlow ops"):
+        with self.module.blaming("features(inputs)"):
             return self._graph(dict(raw))
 
     def probe(self, raw: Mapping[str, Any]) -> None:

@@ -124,7 +124,7 @@ def train(
         judged = done.validation_loss if watched else -done.number
         if judged < state.best_loss:
             state.best_loss, state.best_epoch = judged, done.number
-            state.best = [np.array(variable) for variable in network.variables]
+            state.best = [variable.numpy() for variable in network.variables]
         state.history.append(done)
         state.epoch, state.block, state.position, state.loss, state.weight = done.number, 0, 0, 0.0, 0.0
         if checkpoints and checkpoints.due():
@@ -213,8 +213,8 @@ class _Loop:
 
     def captured(self, state: State) -> State:
         """Return the state with the values that all variables have now."""
-        state.variables = [np.array(variable) for variable in self.network.variables]
-        state.optimizer = [np.array(variable) for variable in self.optimizer.variables]
+        state.variables = [variable.numpy() for variable in self.network.variables]
+        state.optimizer = [variable.numpy() for variable in self.optimizer.variables]
         return state
 
     def restore(self, state: State) -> None:
