@@ -7,9 +7,10 @@ from itertools import groupby
 
 import duckdb
 
-from penstock.components.extract_data.faults import find_bad_record, find_damage, find_invalid_byte
+from penstock.components.extract_data.faults import find_bad_record
 from penstock.components.source_files.column_types import SQL_TYPES
 from penstock.components.source_files.csv_layout import Layout, read_layout
+from penstock.components.source_files.encoding import find_damage, find_invalid_byte
 from penstock.components.source_files.listing import SourceFile
 from penstock.components.source_files.session import disk_sentence, first_row, identifier, literal, one_line
 from penstock.components.step_io.errors import StepError
@@ -150,8 +151,7 @@ def csv_sentence(group: Group, error: duckdb.Error) -> str:
     if full := disk_sentence(error):
         return full
     for file in group.files:
-        for sentence in (find_damage(file), find_invalid_byte(file), find_bad_record(file, group.layout)):
-            if sentence:
-                return sentence
+        if sentence := find_damage(file) or find_invalid_byte(file) or find_bad_record(file, group.layout):
+            return sentence
     # Never DuckDB's whole message: it holds the line.
     return f"{group.files[0].name} cannot be read as CSV: {one_line(error).partition(' Original Line')[0]}"

@@ -1,52 +1,13 @@
 """Finds where a text file is broken, once a read has failed: the exact byte, line or column."""
 
-import codecs
 import csv
 import io
 import json
-import zlib
 
 from penstock.components.source_files.csv_layout import DELIMITERS, Layout
 from penstock.components.source_files.listing import SourceFile
 
 CHUNK = 2**20
-
-
-def find_damage(file: SourceFile) -> str:
-    """Return a sentence when the compressed file cannot be unpacked to its end, else an empty text."""
-    if not file.compression:
-        return ""
-    try:
-        with file.open() as stream:
-            while stream.read(CHUNK):
-                pass
-    except (OSError, EOFError, zlib.error) as error:
-        kind = {".gz": "gzip", ".zst": "Zstandard"}[file.compression]
-        reason = str(error).partition("\n")[0].rstrip(".")
-        return f"{file.name} is no complete {kind} file ({reason}): write it again"
-    return ""
-
-
-def find_invalid_byte(file: SourceFile) -> str:
-    """Return a sentence that names the first byte that is not UTF-8, or an empty text."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
-    with file.open() as stream:
-        while True:
-            chunk = stream.read(CHUNK)
-            kept = len(decoder.getstate()[0])
-            try:
-                decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                place = offset - kept + error.start
-                unpacked = " of the unpacked file" if file.compression else ""
-                return (
-                    f"{file.name} is not UTF-8: byte {place}{unpacked} is 0x{error.object[error.start]:02x}; "
-                    "save the file as UTF-8"
-                )
-            if not chunk:
-                return ""
-            offset += len(chunk)
 
 
 def find_bad_record(file: SourceFile, layout: Layout) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 import duckdb
 
-from penstock.components.extract_data.faults import find_bad_json, find_damage, find_invalid_byte
+from penstock.components.extract_data.faults import find_bad_json
 from penstock.components.source_files.csv_layout import check_names
+from penstock.components.source_files.encoding import find_damage, find_invalid_byte
 from penstock.components.source_files.listing import SourceFile
 from penstock.components.source_files.session import disk_sentence, first_row, identifier, literal, one_line
 from penstock.components.step_io.errors import StepError
@@ -86,7 +87,6 @@ def _sentence(files: Sequence[SourceFile], error: duckdb.Error | None) -> str:
     if error is not None and (full := disk_sentence(error)):
         return full
     for file in files:
-        for sentence in (find_damage(file), find_invalid_byte(file), find_bad_json(file)):
-            if sentence:
-                return sentence
+        if sentence := find_damage(file) or find_invalid_byte(file) or find_bad_json(file):
+            return sentence
     return f"{files[0].name} cannot be read as JSON Lines: {one_line(error) if error else 'no objects'}"

@@ -1,20 +1,16 @@
 """How a CSV file is laid out: delimiter and column names, from its beginning."""
 
-import codecs
 import csv
 import io
 from dataclasses import dataclass
 
+from penstock.components.source_files.encoding import read_beginning
 from penstock.components.source_files.listing import SourceFile
 from penstock.components.step_io.errors import StepError
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SAMPLE_BYTES = 2**20
 SAMPLE_RECORDS = 200
-WIDE_BOMS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"} | {
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
 csv.field_size_limit(2**31 - 1)
 
 
@@ -37,10 +33,7 @@ def read_layout(file: SourceFile) -> Layout:
         StepError: Not UTF-8, no header, an ambiguous delimiter, or column names that are empty or twice
             there.
     """
-    with file.open() as stream:
-        data = stream.read(SAMPLE_BYTES)
-        whole = len(data) < SAMPLE_BYTES
-    text = decode(file.name, data, whole)
+    text, whole = read_beginning(file, SAMPLE_BYTES)
     if not text.strip():
         raise StepError(f"{file.name} holds nothing but blanks: write it again or leave it out of the source")
     stripped = text.lstrip("\r\n")
@@ -52,19 +45,6 @@ def read_layout(file: SourceFile) -> Layout:
     check_names(file.name, columns)
     _check_is_header(file.name, columns)
     return Layout(delimiter, columns, skip)
-
-
-def decode(name: str, data: bytes, whole: bool = True) -> str:
-    """Return the text of a file's beginning, without a byte order mark."""
-    for mark, encoding in WIDE_BOMS.items():
-        if data.startswith(mark):
-            raise StepError(f"{name} is encoded in {encoding}: save it as UTF-8")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    try:
-        return codecs.getincrementaldecoder("utf-8")().decode(data, final=whole)
-    except UnicodeDecodeError:
-        # The exact place is told by faults.find_invalid_byte, which sees the whole file.
-        return data.decode("utf-8", "replace")
 
 
 def check_names(name: str, columns: tuple[str, ...]) -> None:
