@@ -81,6 +81,8 @@ def run_pipeline(ir: dict[str, Any], arguments: dict[str, Any], folder: Path, ca
 
 @contextlib.contextmanager
 def _hooks(call: Call, producers: dict[str, tuple[str, str]]) -> Iterator[None]:
+    from google.protobuf import json_format, struct_pb2
+    from kfp.compiler import pipeline_spec_builder
     from kfp.local import docker_task_handler, executor_input_utils, graph_utils, status
     from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
 
@@ -111,11 +113,16 @@ def _hooks(call: Call, producers: dict[str, tuple[str, str]]) -> Iterator[None]:
 
         return conditions.evaluate(condition, value_of)
 
+    def to_value(value: Any) -> struct_pb2.Value:
+        """Return a parameter's value as a message; kfp's own does not know null, which lists and dicts may hold."""
+        return json_format.ParseDict(value, struct_pb2.Value())
+
     evaluator = enhanced_dag_orchestrator.ConditionEvaluator
     replaced = [
         (evaluator, "evaluate_condition", staticmethod(holds)),
         (docker_task_handler, "DockerTaskHandler", Handler),
         (task_executor, "execute_single_task", lambda **task: call.execute(original, task)),
+        (pipeline_spec_builder, "to_protobuf_value", to_value),
         (graph_utils, "topological_sort_tasks", in_order),
         (executor_input_utils, "get_local_pipeline_resource_name", lambda pipeline_name: ARTIFACTS),
         (executor_input_utils, "get_local_task_resource_name", lambda component_name: call.task_folder()),
