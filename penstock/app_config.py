@@ -107,11 +107,8 @@ class App:
         arguments["tuning"] = {key: value for key, value in values["tuning"].items() if key != "trials"}
         arguments["label"] = _only_given(values["label"], "column", "sql")
         arguments["cleaning"] = [_only_given(rule, "drop", "set", "sql") for rule in values["cleaning"]]
-        arguments["drift_thresholds"] = _without_none(values["validation"]["drift_thresholds"])
-        arguments["thresholds"]["metrics"] = {
-            name: _without_none(limits) for name, limits in values["thresholds"]["metrics"].items()
-        }
-        return arguments
+        # kfp.local takes no null inside a dict or a list.
+        return {name: _without_none(value) for name, value in arguments.items()}
 
     @property
     def source(self) -> str:
@@ -257,5 +254,9 @@ def _only_given(section: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key not in keys or value}
 
 
-def _without_none(section: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in section.items() if value is not None}
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value
