@@ -254,9 +254,10 @@ def _only_given(section: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key not in keys or value}
 
 
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_none(item) for item in value]
-    return value
+def _without_none(section: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is not set, also inside: the step's own default applies, and no backend meets a null."""
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in section.items()
+        if value is not None
+    }

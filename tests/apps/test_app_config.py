@@ -103,7 +103,7 @@ def test_minimal_app_gives_every_parameter_a_value(write_app: WriteApp, tmp_path
         "thresholds": {
             "metrics": {},
             "improvement": {"metric": "", "rule": "better", "margin": 0.0},
-            "slices": {"metric": "", "max_drop": None, "max_spread": None, "min_rows": 100},
+            "slices": {"metric": "", "min_rows": 100},
         },
         "seed": 0,
         "promote": True,
@@ -149,7 +149,7 @@ def test_plain_words_stay_text_where_yaml_1_1_would_make_booleans_and_dates(writ
 
 def test_key_without_value_counts_as_not_written(write_app: WriteApp) -> None:
     app = churn(write_app, MINIMAL + "thresholds:\n  slices:\n    max_drop:\nseed:\n")
-    assert app.arguments()["thresholds"]["slices"]["max_drop"] is None
+    assert app.arguments()["thresholds"]["slices"] == {"metric": "", "min_rows": 100}
 
 
 def test_uri_is_passed_on_as_it_is(write_app: WriteApp) -> None:
