@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from penstock.components.evaluate_model.outcomes import Floats
 
 # A group with at most this many distinct scores is resampled as it is; one with more in bins. The bins are
-# even in rank, and finer towards the highest scores, where precision moves fastest: with them an interval's
-# bounds differ from the unbinned ones by less than a hundredth of the interval's width (tested).
+# even steps along both axes of the ROC curve, and finer towards the highest scores, where precision moves
+# fastest: with them an interval's bounds differ from the unbinned ones by less than 0.005 of the interval's
+# width for auc and 0.02 for pr_auc (tested); the noise of 1000 resamples is 0.02.
 MOST_EXACT_RUNS = 1024
 EVEN_BINS = 256
 TOP_BINS = 160
@@ -129,11 +130,11 @@ def make_bins(ranked: Ranked) -> Bins:
     runs = len(ranked.starts)
     if runs <= MOST_EXACT_RUNS:
         return Bins(ranked.run, runs, np.ones((runs, 1), np.float32))
-    n = len(ranked.run)
-    edges = np.unique(
-        np.concatenate([np.linspace(0, n, EVEN_BINS + 1), np.geomspace(1, n, TOP_BINS)]).astype(np.int64)
-    )
-    of_run = np.searchsorted(edges, ranked.starts, side="right")
+    ones, zeros = run_totals(ranked)
+    along = (np.cumsum(ones) / ones.sum() + np.cumsum(zeros) / zeros.sum()) / 2
+    even = np.minimum((along * EVEN_BINS).astype(np.int64), EVEN_BINS - 1)
+    top = np.searchsorted(np.geomspace(1, len(ranked.run), TOP_BINS), ranked.starts, side="right")
+    of_run = even * (TOP_BINS + 1) + top
     _, of_run = np.unique(of_run, return_inverse=True)
     runs_in_bin = np.bincount(of_run)
     part = np.where(runs_in_bin == 1, 1.0, 0.5).astype(np.float32)[:, None]

@@ -167,22 +167,16 @@ def _drop(evaluation: Evaluation, thresholds: Thresholds, judged: list[Group]) -
         yield Rule(
             "slice drop", verdict, f"{sentence}: {verdict}", metric, part.name, value, limit, part.rows
         )
-    if fine == len(known):
-        worst = (
-            f"; the largest drop is {estimate_text(known[0][1], extra=_rows(known[0][0]))} on {known[0][0].name}"
-            if known
-            else ""
+    if not known:
+        sentence = f"no slice can be compared with champion {version} in {metric}: pass"
+        yield Rule("slice drop", "pass", sentence, metric, "", None, limit)
+    elif fine == len(known):
+        worst, drop, value = known[0]
+        sentence = (
+            f"{metric} on none of {_slices(fine, 'judged ')} is worse than champion {version}'s by more than "
+            f"{limit:g}; the largest drop is {estimate_text(drop, extra=_rows(worst))} on {worst.name}: pass"
         )
-        sentence = f"{metric} on none of {fine} judged slices is worse than champion {version}'s by more than {limit:g}"
-        yield Rule(
-            "slice drop",
-            "pass",
-            f"{sentence}{worst}: pass",
-            metric,
-            "",
-            known[0][2] if known else None,
-            limit,
-        )
+        yield Rule("slice drop", "pass", sentence, metric, "", value, limit)
 
 
 def _spread(thresholds: Thresholds, judged: list[Group]) -> Iterator[Rule]:
@@ -227,8 +221,9 @@ def _not_judged(thresholds: Thresholds, too_small: list[Group]) -> Iterator[Rule
         return
     names = [f"{part.name} ({_rows(part)})" for part in too_small[:MOST_NAMES]]
     more = f" and {len(too_small) - MOST_NAMES} more" if len(too_small) > MOST_NAMES else ""
+    verb = "is" if len(too_small) == 1 else "are"
     sentence = (
-        f"{len(too_small)} slices are reported but not judged, with fewer than {thresholds.min_rows:,} rows or "
+        f"{_slices(len(too_small))} {verb} reported but not judged, with fewer than {thresholds.min_rows:,} rows or "
         f"{thresholds.slice_metric} undefined: {', '.join(names)}{more}: pass"
     )
     yield Rule(
@@ -248,6 +243,10 @@ def _exact(estimate: Estimate, limit: float, rows: str) -> str:
 
 def _with_rows(name: str, estimate: Any, group: Group) -> str:
     return f"{name} {estimate_text(estimate, extra=_rows(group))}"
+
+
+def _slices(count: int, which: str = "") -> str:
+    return f"{count} {which}slice{'' if count == 1 else 's'}"
 
 
 def _rows(group: Group) -> str:
