@@ -107,8 +107,7 @@ class App:
         arguments["tuning"] = {key: value for key, value in values["tuning"].items() if key != "trials"}
         arguments["label"] = _only_given(values["label"], "column", "sql")
         arguments["cleaning"] = [_only_given(rule, "drop", "set", "sql") for rule in values["cleaning"]]
-        # kfp.local takes no null inside a dict or a list.
-        return {name: _without_none(value) for name, value in arguments.items()}
+        return {name: without_nulls(value) for name, value in arguments.items()}
 
     @property
     def source(self) -> str:
@@ -252,12 +251,3 @@ def _shown(path: Path, project: Project) -> str:
 def _only_given(section: dict[str, Any], *keys: str) -> dict[str, Any]:
     """Leave out those of the alternative keys that are empty."""
     return {key: value for key, value in section.items() if key not in keys or value}
-
-
-def _without_none(section: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is not set, also inside: the step's own default applies, and no backend meets a null."""
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in section.items()
-        if value is not None
-    }

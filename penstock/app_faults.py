@@ -39,13 +39,11 @@ def model_faults(document: Document) -> tuple[AppConfig | None, list[Fault]]:
         return None, faults
 
 
-def without_nulls(value: Any, path: KeyPath = ()) -> Any:
-    """Leave out keys that are written without a value; under model.custom they stay, they are the app's own."""
-    if path == ("model", "custom"):
-        return value
+def without_nulls(value: Any) -> Any:
+    """Leave out keys that are written without a value."""
     if isinstance(value, dict):
-        return {key: without_nulls(item, (*path, key)) for key, item in value.items() if item is not None}
-    return value
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def section_keys(path: KeyPath) -> list[str]:

@@ -158,8 +158,8 @@ def test_uri_is_passed_on_as_it_is(write_app: WriteApp) -> None:
 
 
 def test_settings_of_the_apps_own_model_go_through_under_custom(write_app: WriteApp) -> None:
-    app = churn(write_app, MINIMAL + "model: {custom: {heads: 4, mask: null}}\n")
-    assert app.arguments()["model_settings"]["custom"] == {"heads": 4, "mask": None}
+    app = churn(write_app, MINIMAL + "model: {custom: {heads: 4, mask: [causal]}}\n")
+    assert app.arguments()["model_settings"]["custom"] == {"heads": 4, "mask": ["causal"]}
 
 
 def test_limits_that_are_not_set_do_not_reach_the_step(write_app: WriteApp) -> None:
