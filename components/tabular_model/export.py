@@ -31,7 +31,7 @@ class Exported(tf.Module):
         super().__init__(name="model")
         self.examples_ = _Untracked(examples)
         self.encoder = examples.encoder
-        self.weights = [variable.value for variable in network.variables]
+        self.weights = [variable.value for variable in network.weights]
         self.network_ = _Untracked(network)
 
     def predict(self, raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,11 +118,13 @@ class Network(keras.Model):
         if own is None:
             self.hidden = []
             width = self.vectors.width
-            for units in settings["hidden_units"]:
-                self.hidden.append(keras.layers.Dense(units, activation="relu"))
+            for i, units in enumerate(settings["hidden_units"]):
+                self.hidden.append(keras.layers.Dense(units, activation="relu", name=f"hidden_{i}"))
                 self.hidden[-1].build((None, width))
                 width = units
-            self.dropout = keras.layers.Dropout(settings["dropout"]) if settings["dropout"] else None
+            self.dropout = None
+            if settings["dropout"]:
+                self.dropout = keras.layers.Dropout(settings["dropout"], name="dropout")
             bias = keras.initializers.Constant(start)
             self.out = keras.layers.Dense(
                 label.outputs, kernel_initializer="zeros", bias_initializer=bias, name="raw_output"
