@@ -1,5 +1,7 @@
 """Writes the app.yaml that a team starts from."""
 
+import csv
+import gzip
 import json
 import re
 import shutil
@@ -7,8 +9,10 @@ from pathlib import Path
 
 from penstock.app_config import SETTINGS_FILE
 from penstock.errors import UserError
+from penstock.nearest import did_you_mean
 from penstock.project import Project
 
+LONGEST_HEADER = 1_000_000  # characters
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 TEMPLATE = """\
@@ -67,7 +71,8 @@ def write_app(project: Project, name: str, source: str, label: str, copy: bool =
         copy: Copy a local file into the app's folder data/.
 
     Raises:
-        UserError: The name does not fit or is taken, or there is nothing at a local source.
+        UserError: The name does not fit or is taken, there is nothing at a local source, or its header does
+            not name the label.
     """
     if not NAME.fullmatch(name):
         raise UserError(
@@ -78,6 +83,7 @@ def write_app(project: Project, name: str, source: str, label: str, copy: bool =
         raise UserError(f"apps/{name}/{SETTINGS_FILE} is there already: take another name, or edit that file")
     if not label:
         raise UserError("--label is empty: name the column that the model learns to predict")
+    _check_label(Path.cwd() / Path(source).expanduser(), label)
     text = TEMPLATE.format(name=name, source=_text(_place(source, folder, copy)), label=_label(label))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
@@ -101,6 +107,23 @@ def _place(source: str, folder: Path, copy: bool) -> str:
         return f"data/{path.name}"
     path = path.parent.resolve() / path.name
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def _check_label(path: Path, label: str) -> None:
+    """Look for the label in the header of a local CSV file; other sources are looked at by the first run."""
+    if not path.is_file() or not path.name.lower().endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")):
+        return
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            first = file.readline(LONGEST_HEADER)
+    except (OSError, UnicodeDecodeError):
+        return  # extract_data says what is wrong with it
+    delimiter = max(",;\t|", key=first.count)
+    columns = next(csv.reader([first], delimiter=delimiter), [])
+    if label not in columns:
+        near = did_you_mean(label, columns) or f"; there are {', '.join(map(repr, columns[:20]))}"
+        raise UserError(f"--label: {label!r} is no column of {path.name}{near}")
 
 
 def _label(column: str) -> str:

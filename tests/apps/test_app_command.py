@@ -1,5 +1,6 @@
 """The commands app new, validate-app and compile, as people call them."""
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_new_app_copies_its_source_when_told(project: Project, call: Call) -> No
 
 def test_new_app_overwrites_nothing(project: Project, call: Call) -> None:
     call("app", "new", "churn", "--source", "customers.csv", "--label", "left?")
-    assert error_of(call("app", "new", "churn", "--source", "customers.csv", "--label", "x")) == (
+    assert error_of(call("app", "new", "churn", "--source", "customers.csv", "--label", "id")) == (
         "apps/churn/app.yaml is there already: take another name, or edit that file"
     )
 
@@ -83,15 +84,27 @@ def test_new_app_refuses_a_source_that_is_not_there(project: Project, call: Call
     assert not project.apps.exists()
 
 
+def test_new_app_refuses_a_label_that_the_header_does_not_name(project: Project, call: Call) -> None:
+    assert error_of(call("app", "new", "churn", "--source", "customers.csv", "--label", "left")) == (
+        "--label: 'left' is no column of customers.csv; did you mean 'left?'?"
+    )
+
+
+def test_new_app_reads_the_header_of_a_compressed_file_with_semicolons(project: Project, call: Call) -> None:
+    with gzip.open(project.root / "c.csv.gz", "wt") as file:
+        file.write('id;"left; or not"\n1;yes\n')
+    assert call("app", "new", "churn", "--source", "c.csv.gz", "--label", "left; or not").exit_code == 0
+
+
 def test_new_app_refuses_a_name_that_is_none(project: Project, call: Call) -> None:
     assert error_of(call("app", "new", "../churn", "--source", "customers.csv", "--label", "x")) == (
         "'../churn' is no name for an app: letters, digits, _ and -, starting with a letter, at most 63 characters"
     )
 
 
-@pytest.mark.parametrize("source", ["gs://bucket/customers/*.parquet", "yes: no #1.csv", "data*/a.csv"])
+@pytest.mark.parametrize("source", ["gs://bucket/customers/*.parquet", "yes: no #1.txt", "data*/a.csv"])
 def test_new_app_writes_any_source_as_yaml(project: Project, call: Call, source: str) -> None:
-    (project.root / "yes: no #1.csv").write_text("left?\n")
+    (project.root / "yes: no #1.txt").write_text("left?\n")
     call("app", "new", "churn", "--source", source, "--label", "no")
     app = load_app(project, "churn", with_schema=False)
     expected = source if "://" in source else str(project.root / source)
@@ -129,7 +142,9 @@ def test_validate_app_notes_inputs_that_the_label_is_made_of(project: Project, c
 
 
 def test_validate_app_tells_all_faults(project: Project, call: Call) -> None:
-    call("app", "new", "churn", "--source", "customers.csv", "--label", "gone")
+    call("app", "new", "churn", "--source", "customers.csv", "--label", "id")
+    settings = project.apps / "churn/app.yaml"
+    settings.write_text(settings.read_text().replace("column: id", "column: gone"))
     (project.apps / "churn/schema.pbtxt").write_text(SCHEMA)
     assert error_of(call("validate-app", "churn", "--set", "seed=3")) == (
         "apps/churn/app.yaml:15: label.column: 'gone' is no column of schema.pbtxt"
