@@ -15,9 +15,8 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from penstock.components.evaluate_model import weights as random_weights
-from penstock.components.evaluate_model.outcomes import Codes
+from penstock.components.evaluate_model.outcomes import Codes, Counts
 
-Counts = NDArray[np.float32]
 ROWS_AT_ONCE = 1 << 18
 RESAMPLES_AT_ONCE = 128  # part of what a seed means: another value gives other weights
 MOST_ENTRIES = 1 << 25  # entries of the sparse matrices that are kept at a time: 256 MiB

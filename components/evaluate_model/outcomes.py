@@ -1,12 +1,15 @@
 """What happened (labels, weights) and what a model said about it, as arrays: one entry for each test row."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
+Rows = NDArray[np.intp]
+Counts = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ class Scored:
 
     scores: Floats
     predicted: Codes
+
+    @cached_property
+    def order(self) -> list[Rows]:
+        """The rows by descending score, for each column of scores."""
+        columns = self.scores.T if self.scores.ndim > 1 else [self.scores]
+        return [np.argsort(-column, kind="stable") for column in columns]
 
 
 @dataclass(frozen=True)

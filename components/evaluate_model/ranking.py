@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.components.evaluate_model.outcomes import Floats
+from penstock.components.evaluate_model.outcomes import Counts, Floats
 
 # A group with at most this many distinct scores is resampled as it is; one with more in bins. The bins are
 # even steps along both axes of the ROC curve, and finer towards the highest scores, where precision moves
@@ -118,49 +118,66 @@ class Bins:
         count: Number of bins.
         part: (count, 1) 1.0 where all rows of a bin have one score; 0.5 where they are taken as spread
             evenly through the bin (midpoint rule).
+        called: Number of bins, from the first, of rows that are called positive.
     """
 
     of_row: NDArray[np.int64]
     count: int
     part: NDArray[np.float32]
+    called: int
 
 
-def make_bins(ranked: Ranked) -> Bins:
-    """Return one bin for each run, or, where there are too many, bins of neighbouring runs."""
+def make_bins(ranked: Ranked, called: int = 0) -> Bins:
+    """Return one bin for each run, or, where there are too many, bins of neighbouring runs.
+
+    Args:
+        ranked: The rows.
+        called: Number of rows, from the first, that are called positive; no bin reaches across.
+    """
     runs = len(ranked.starts)
     if runs <= MOST_EXACT_RUNS:
-        return Bins(ranked.run, runs, np.ones((runs, 1), np.float32))
+        return Bins(ranked.run, runs, np.ones((runs, 1), np.float32), int((ranked.starts < called).sum()))
     ones, zeros = run_totals(ranked)
     along = (np.cumsum(ones) / ones.sum() + np.cumsum(zeros) / zeros.sum()) / 2
     even = np.minimum((along * EVEN_BINS).astype(np.int64), EVEN_BINS - 1)
     top = np.searchsorted(np.geomspace(1, len(ranked.run), TOP_BINS), ranked.starts, side="right")
-    of_run = even * (TOP_BINS + 1) + top
-    _, of_run = np.unique(of_run, return_inverse=True)
+    beyond = ranked.starts >= called
+    of_run = (even * (TOP_BINS + 1) + top) * 2 + beyond
+    first = np.append(True, of_run[1:] != of_run[:-1])
+    of_run = np.cumsum(first) - 1
     runs_in_bin = np.bincount(of_run)
     part = np.where(runs_in_bin == 1, 1.0, 0.5).astype(np.float32)[:, None]
-    return Bins(of_run[ranked.run], len(runs_in_bin), part)
+    return Bins(of_run[ranked.run], len(runs_in_bin), part, int((first & ~beyond).sum()))
 
 
-def auc_of_bins(ones: NDArray[np.float32], zeros: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return auc of each resample from (bins, resamples) weights; NaN with one class."""
-    below = np.cumsum(zeros, axis=0)
-    total_zeros = below[-1].copy()
-    np.subtract(total_zeros, below, out=below)
-    below += 0.5 * zeros
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.einsum("bk,bk->k", ones, below) / (ones.sum(axis=0) * total_zeros)
+class Curves:
+    """Ranking metrics of many resamples from their (bins, resamples) weights of positive and negative rows."""
 
+    def __init__(self, ones: Counts, zeros: Counts) -> None:
+        self.ones, self.zeros = ones, zeros
+        self.found, self.false = np.cumsum(ones, axis=0), np.cumsum(zeros, axis=0)
 
-def average_precision_of_bins(
-    ones: NDArray[np.float32], zeros: NDArray[np.float32], part: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return pr_auc of each resample from (bins, resamples) weights; NaN without positive rows."""
-    both = ones + zeros
-    found, seen = np.cumsum(ones, axis=0), np.cumsum(both, axis=0)
-    total = found[-1].copy()
-    if part.min() < 1.0:
-        found -= (1.0 - part) * ones
-        seen -= (1.0 - part) * both
-    np.divide(found, seen, out=found, where=seen > 0)  # where nothing is seen, nothing is found: stays 0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.einsum("bk,bk->k", ones, found) / total
+    def auc(self) -> Counts:
+        """Return auc of each resample; NaN with one class."""
+        total = self.false[-1]
+        below = total - self.false
+        below += np.float32(0.5) * self.zeros
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.einsum("bk,bk->k", self.ones, below) / (self.found[-1] * total)
+
+    def average_precision(self, part: Counts) -> Counts:
+        """Return pr_auc of each resample; NaN without positive rows."""
+        found, false = self.found, self.false
+        if part.min() < 1.0:
+            rest = np.float32(1.0) - part
+            found, false = found - rest * self.ones, false - rest * self.zeros
+        seen = found + false
+        precision = np.divide(found, seen, out=seen, where=seen > 0)  # where nothing is seen: 0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.einsum("bk,bk->k", self.ones, precision) / self.found[-1]
+
+    def confusion(self, called: int) -> Counts:
+        """Return (4, resamples) true negatives, false positives, false negatives and true positives."""
+        hits = self.found[called - 1] if called else np.zeros_like(self.found[0])
+        false = self.false[called - 1] if called else np.zeros_like(hits)
+        return np.stack([self.false[-1] - false, false, self.found[-1] - hits, hits])

@@ -12,19 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.components.evaluate_model import ranking
-from penstock.components.evaluate_model.bootstrap import Cells, Counts, Statistic
+from penstock.components.evaluate_model.bootstrap import Cells, Statistic
 from penstock.components.evaluate_model.outcomes import (
     RANKING,
     Codes,
+    Counts,
     Floats,
     Outcome,
+    Rows,
     Scored,
     row_brier,
     row_log_loss,
 )
+from penstock.components.evaluate_model.ranked_groups import BinCells, RankedGroups
 from penstock.components.evaluate_model.slices import Slicing
-
-Rows = NDArray[np.intp]
 
 
 class Scorer(ABC):
@@ -75,76 +76,6 @@ class Scorer(ABC):
         return amounts - self._mean(amounts)[self.codes]
 
 
-def ranked_groups(
-    scores: Floats, positive: NDArray[np.bool_], weights: Floats, slicing: Slicing
-) -> "RankedGroups":
-    """Return the rows of each group by descending score."""
-    return RankedGroups(scores, positive, weights, slicing.codes, len(slicing.values))
-
-
-class RankedGroups:
-    """The rows of each group by descending score; sorted once for all groups."""
-
-    def __init__(
-        self, scores: Floats, positive: NDArray[np.bool_], weights: Floats, codes: Codes, groups: int
-    ) -> None:
-        by_score = np.argsort(-scores, kind="stable")
-        if groups > 1:
-            key = codes.astype(np.int16) if groups < 2**15 else codes  # 16 bits: numpy sorts them by radix
-            by_score = by_score[np.argsort(key[by_score], kind="stable")]
-        self.order = by_score
-        self.ends = np.cumsum(np.bincount(codes, minlength=groups))
-        self._scores = scores[by_score]
-        self._positive = positive[by_score]
-        self._weights = weights[by_score]
-
-    def rows(self, group: int) -> Rows:
-        """Return the indices of a group's rows, highest score first."""
-        return self.order[self._span(group)]
-
-    def ranked(self, group: int) -> ranking.Ranked:
-        """Return a group's rows, ranked."""
-        span = self._span(group)
-        return ranking.rank(self._scores[span], self._positive[span], self._weights[span])
-
-    def in_order_of(self, group: int, values: Floats, rows: Rows) -> Floats:
-        """Return values given in ranked order in the order of `rows`, which are sorted."""
-        result = np.empty(len(rows))
-        result[np.searchsorted(rows, self.rows(group))] = values
-        return result
-
-    def _span(self, group: int) -> slice:
-        end = int(self.ends[group])
-        start = int(self.ends[group - 1]) if group else 0
-        return slice(start, end)
-
-
-class BinCells:
-    """Cells (group, bin, class) for the ranking metrics of chosen groups."""
-
-    def __init__(self, groups: RankedGroups, chosen: Sequence[int], rows: int) -> None:
-        self.at = np.full(rows, -1, np.int32)
-        self.spans: list[tuple[int, int, NDArray[np.float32]]] = []
-        size = 0
-        for group in chosen:
-            ranked = groups.ranked(group)
-            bins = ranking.make_bins(ranked)
-            self.at[groups.rows(group)] = size + 2 * bins.of_row + ranked.positive
-            self.spans.append((size, size + 2 * bins.count, bins.part))
-            size += 2 * bins.count
-        self.size = size
-
-    def auc(self, sums: Counts, group: int) -> NDArray[np.float32]:
-        """Return auc of each resample in the group-th of the chosen groups."""
-        start, end, _ = self.spans[group]
-        return ranking.auc_of_bins(sums[start + 1 : end : 2], sums[start:end:2])
-
-    def average_precision(self, sums: Counts, group: int) -> NDArray[np.float32]:
-        """Return pr_auc of each resample in the group-th of the chosen groups."""
-        start, end, part = self.spans[group]
-        return ranking.average_precision_of_bins(sums[start + 1 : end : 2], sums[start:end:2], part)
-
-
 class BinaryScorer(Scorer):
     """auc, pr_auc, log_loss, brier, accuracy, precision, recall, f1."""
 
@@ -159,7 +90,7 @@ class BinaryScorer(Scorer):
             self.amounts["brier"] = row_brier(outcome, scored)
         self.ranks = None
         if set(self.metrics) & set(RANKING):
-            self.ranks = ranked_groups(scored.scores, self.positive, self.weights, slicing)
+            self.ranks = RankedGroups(scored, 0, self.positive, self.weights, slicing)
         cell = self.codes * 4 + 2 * self.positive + self.called
         self.confusion = np.bincount(cell, self.weights, minlength=4 * self.groups).reshape(self.groups, 4)
 
@@ -216,33 +147,51 @@ class BinaryScorer(Scorer):
     def statistic(self, chosen: Sequence[int], rows: Rows) -> Statistic:
         at = self._at(chosen)
         ones = self._amounts(None, rows)
-        cell = np.where(at >= 0, at * 4 + 2 * self.positive + self.called, -1).astype(np.int32)
-        cells = [Cells(cell[rows], ones, 4 * len(chosen))]
-        for amounts in self.amounts.values():
-            cells.append(Cells(at[rows], self._amounts(self._centred(amounts), rows), len(chosen)))
+        cells = [
+            Cells(at[rows], self._amounts(self._centred(a), rows), len(chosen)) for a in self.amounts.values()
+        ]
+        follows = self.ranks is not None and self._called_by_score()
+        if not follows:
+            cell = np.where(at >= 0, at * 4 + 2 * self.positive + self.called, -1).astype(np.int32)
+            cells.append(Cells(cell[rows], ones, 4 * len(chosen)))
         bins = None
         if self.ranks is not None:
-            bins = BinCells(self.ranks, chosen, len(at))
+            bins = BinCells(self.ranks, chosen, len(at), self.called if follows else None)
             cells.append(Cells(bins.at[rows], ones, bins.size))
         means = {name: self._mean(amounts)[list(chosen)] for name, amounts in self.amounts.items()}
 
         def compute(sums: Sequence[Counts]) -> Floats:
-            confusion = sums[0].reshape(len(chosen), 4, -1).swapaxes(0, 1)
             result = np.empty((len(chosen), len(self.metrics), sums[0].shape[1]))
+            confusion = np.empty((4, len(chosen), sums[0].shape[1]))
+            if not follows:
+                confusion[:] = sums[len(means)].reshape(len(chosen), 4, -1).swapaxes(0, 1)
+            for group in range(len(chosen) if bins else 0):
+                curves = bins.curves(sums[-1], group)
+                if follows:
+                    confusion[:, group] = curves.confusion(bins.bins[group].called)
+                for j, metric in enumerate(self.metrics):
+                    if metric == "auc":
+                        result[group, j] = curves.auc()
+                    elif metric == "pr_auc":
+                        result[group, j] = curves.average_precision(bins.bins[group].part)
             total = confusion.sum(axis=0)
             for j, metric in enumerate(self.metrics):
                 if metric in means:
-                    place = 1 + list(means).index(metric)
-                    result[:, j] = divide(sums[place], total) + means[metric][:, None]
-                elif metric in RANKING:
-                    of_group = bins.auc if metric == "auc" else bins.average_precision
-                    for group in range(len(chosen)):
-                        result[group, j] = of_group(sums[-1], group)
-                else:
+                    result[:, j] = divide(sums[list(means).index(metric)], total) + means[metric][:, None]
+                elif metric not in RANKING:
                     result[:, j] = of_confusion(metric, confusion)
             return result
 
         return Statistic(cells, compute)
+
+    def _called_by_score(self) -> bool:
+        """Return whether each row called positive scores higher than each other row."""
+        scores = self.scored.scores
+        return (
+            not self.called.any()
+            or self.called.all()
+            or scores[self.called].min() > scores[~self.called].max()
+        )
 
 
 class MulticlassScorer(Scorer):
@@ -266,8 +215,7 @@ class MulticlassScorer(Scorer):
         self.ranks = []
         if "macro_auc" in self.metrics:
             self.ranks = [
-                ranked_groups(scored.scores[:, c].copy(), outcome.codes == c, self.weights, slicing)
-                for c in range(k)
+                RankedGroups(scored, c, outcome.codes == c, self.weights, slicing) for c in range(k)
             ]
 
     def points(self) -> Floats:
@@ -328,7 +276,7 @@ class MulticlassScorer(Scorer):
                     result[:, j] = macro_f1(hit, label + call, axis=1)
                 else:
                     for group, present in enumerate(ranked_classes):
-                        values = [bins[c].auc(sums[4 + c], group) for c in present]
+                        values = [bins[c].curves(sums[4 + c], group).auc() for c in present]
                         result[group, j] = np.mean(values, axis=0) if values else np.nan
             return result
 
