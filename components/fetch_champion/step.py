@@ -8,7 +8,7 @@ from penstock.components.step_io.artifacts import OutputArtifact, local_path
 from penstock.components.step_io.errors import StepError
 from penstock.components.step_io.main import main
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("penstock.components.fetch_champion.step")  # __name__ is __main__ in the process
 
 MLMODEL = "MLmodel"  # register_model added it for MLflow's tools
 

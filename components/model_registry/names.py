@@ -19,6 +19,7 @@ METRICS = "penstock.metrics"  # JSON: the metrics on the version's own test spli
 PROMOTED_AT = "penstock.promoted_at"  # the version is, or was, the champion
 UNTIL = "penstock.until"
 WATERMARK = "penstock.watermark"
+KIND = "penstock.kind"  # "run": stands for a whole pipeline run, its steps are nested in it
 STATE = "penstock.state"
 STEP = "penstock.step"
 TASK = "penstock.task"

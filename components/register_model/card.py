@@ -156,7 +156,9 @@ def _slices(facts: Facts) -> list[Section]:
         return []
     primary, overall = facts.primary, facts.evaluation["overall"]["challenger"][facts.primary]
     judged = [group for group in ordered if group["rows"] >= facts.min_slice_rows]
-    shown = judged[:MOST_SLICES] or ordered[:MOST_SLICES]
+    small = [group for group in ordered if group["rows"] < facts.min_slice_rows]
+    ordered = [*judged, *small]
+    shown = judged[:MOST_SLICES]
     figure = charts.intervals(
         [
             charts.Interval("all rows", overall["value"], overall["low"], overall["high"]),
@@ -169,37 +171,34 @@ def _slices(facts: Facts) -> list[Section]:
         primary,
         reference=overall["value"],
     )
-    columns = ("Slice", "Rows", primary, "Against the champion")
-    better = facts.evaluation["metrics"][primary]["higher_is_better"]
+    columns: tuple[str, ...] = ("Slice", "Rows", primary)
     rows: list[list[Cell]] = [
-        [
-            group["name"],
-            group["rows"],
-            estimate_text(group["challenger"][primary]),
-            difference_words(group["difference"][primary], better, short=True)
-            if group.get("difference")
-            else "–",
-        ]
-        for group in ordered
+        [group["name"], group["rows"], estimate_text(group["challenger"][primary])] for group in ordered
     ]
-    left_out = len(ordered) - len(judged)
-    text = f"{len(ordered)} slices, the worst first" + (
-        f"; {left_out} of them have fewer than {facts.min_slice_rows} rows and were not judged."
-        if left_out
-        else "."
-    )
+    if facts.evaluation["overall"].get("difference"):
+        better = facts.evaluation["metrics"][primary]["higher_is_better"]
+        columns += (f"Against champion {facts.champion_version}",)
+        for row, group in zip(rows, ordered, strict=True):
+            difference = (group.get("difference") or {}).get(primary)
+            row.append(difference_words(difference, better, short=True) if difference else "–")
     numeric = frozenset({1})
-    section = Section(
-        "Where it is weakest", text, tables=[Table(columns, rows[:MOST_SLICES], numeric)], figure=figure
-    )
-    if len(rows) <= MOST_SLICES:
-        return [section]
-    rest = Section(
-        f"The other {len(rows) - MOST_SLICES} slices",
-        tables=[Table(columns, rows[MOST_SLICES:], numeric)],
-        folded=True,
-    )
-    return [section, rest]
+    sections = []
+    if judged:
+        named = "1 slice" if len(judged) == 1 else f"{len(judged)} slices"
+        text = f"{named} with at least {facts.min_slice_rows} test rows, the worst first."
+        shown_rows = rows[: min(len(judged), MOST_SLICES)]
+        sections.append(
+            Section("Where it is weakest", text, tables=[Table(columns, shown_rows, numeric)], figure=figure)
+        )
+    if len(judged) > MOST_SLICES:
+        more = f"{len(judged) - MOST_SLICES} better slices"
+        table = Table(columns, rows[MOST_SLICES : len(judged)], numeric)
+        sections.append(Section(more, tables=[table], folded=True))
+    if small:
+        more = f"{len(small)} slices with fewer than {facts.min_slice_rows} test rows, too few to judge"
+        table = Table(columns, rows[len(judged) :], numeric)
+        sections.append(Section(more, tables=[table], folded=True))
+    return sections
 
 
 def _data(facts: Facts) -> Section:

@@ -36,13 +36,13 @@ def markdown(card: Card) -> str:
     ]
     lines += [f"- {_flat(label)}: {_flat(value)}" for label, value in card.facts.items()]
     for section in card.sections:
-        lines += ["", f"## {_flat(section.heading)}", ""]
+        lines += ["", f"## {_flat(section.heading)}"]
         if section.text:
-            lines += [_flat(section.text), ""]
+            lines += ["", _flat(section.text)]
         if section.bullets:
-            lines += [*(f"- {_flat(bullet)}" for bullet in section.bullets), ""]
+            lines += ["", *(f"- {_flat(bullet)}" for bullet in section.bullets)]
         for table in section.tables:
-            lines += [*_rows(table), ""]
+            lines += ["", *_rows(table)]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -10,6 +10,7 @@ from penstock.components.register_model.facts import Facts
 FEW_TEST_ROWS = 1_000  # an AUC of 0.8 then has a 95 % interval of about ±0.03
 MOST_NAMES = 8
 MOST_RULES = 5
+MOST_WEAK = 3
 
 
 def limitations(facts: Facts) -> list[str]:
@@ -17,7 +18,7 @@ def limitations(facts: Facts) -> list[str]:
     found = [
         *_rules(facts),
         *_champion(facts),
-        *_weakest_slice(facts),
+        *_weakest_slices(facts),
         *_small_slices(facts),
         *_undefined(facts),
         *_data(facts),
@@ -64,19 +65,26 @@ def _champion(facts: Facts) -> list[str]:
     return []
 
 
-def _weakest_slice(facts: Facts) -> list[str]:
-    big = [group for group in worst_first(facts) if group["rows"] >= facts.min_slice_rows]
+def _weakest_slices(facts: Facts) -> list[str]:
+    """Name the slices whose whole interval lies on the bad side of that of all rows."""
     overall = facts.evaluation["overall"]["challenger"][facts.primary]
-    if not big or overall["value"] is None:
-        return []
-    found = big[0]["challenger"][facts.primary]
     higher = facts.evaluation["metrics"][facts.primary]["higher_is_better"]
-    near, far = (found["high"], overall["low"]) if higher else (overall["high"], found["low"])
-    if found["value"] is None or near is None or far is None or near >= far:
-        return []  # chance alone could make this slice the worst
+
+    def is_weaker(found: Mapping[str, Any]) -> bool:
+        best, worst = (found["high"], overall["low"]) if higher else (overall["high"], found["low"])
+        return best is not None and worst is not None and best < worst
+
+    weaker = [
+        f"{group['name']}, {estimate_text(group['challenger'][facts.primary])} on {number(group['rows'])} rows"
+        for group in worst_first(facts)
+        if group["rows"] >= facts.min_slice_rows and is_weaker(group["challenger"][facts.primary])
+    ]
+    if not weaker:
+        return []
+    more = f"; and {len(weaker) - MOST_WEAK} more" if len(weaker) > MOST_WEAK else ""
     return [
-        f"It is clearly weaker where {big[0]['name']}: {facts.primary} {estimate_text(found)} on "
-        f"{number(big[0]['rows'])} rows, against {estimate_text(overall)} on all."
+        f"It is clearly weaker in some slices ({facts.primary} {estimate_text(overall)} on all rows): "
+        f"{'; '.join(weaker[:MOST_WEAK])}{more}."
     ]
 
 

@@ -17,7 +17,7 @@ from penstock.components.resolve_champion.decision import decide
 from penstock.components.step_io.errors import StepError
 from penstock.components.step_io.main import main
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("penstock.components.resolve_champion.step")  # __name__ is __main__ in the process
 
 
 class Outputs(NamedTuple):
