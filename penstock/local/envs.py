@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from penstock.errors import UserError
+from penstock.local.processes import end_with_parent
 from penstock.nearest import did_you_mean
 from penstock.project import Project
 from penstock.versions import lock_path, stacks_by_step
@@ -189,6 +190,7 @@ class _Installs:
             stdout=output,  # type: ignore[call-overload]
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=end_with_parent(),
         )
         self._alive.add(process)
         try:

@@ -90,6 +90,12 @@ def _facts(run: Run) -> dict[str, Cell]:
     extracted = run.first("extract_data")
     if extracted is not None and "rows" in extracted.results:
         facts["Rows"] = extracted.results["rows"]
+    if "since" in run.arguments or "until" in run.arguments:
+        since, until = (run.arguments.get(name) or "" for name in ("since", "until"))
+        facts["Window"] = f"{since or 'first'} to {until or 'last'}" if since or until else "all"
+    resolved = run.first("resolve_champion")
+    if resolved is not None and "champion_version" in resolved.results:
+        facts["Champion before"] = resolved.results["champion_version"] or "none"
     judged = run.first("validate_data")
     if judged is not None and judged.results.get("drift"):
         facts["Drift"] = judged.results["drift"]

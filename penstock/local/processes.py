@@ -103,7 +103,7 @@ class Processes:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with(os.getpid()) if sys.platform == "linux" else None,
+                preexec_fn=end_with_parent(),
             )
             self._alive.add(process)
         return process
@@ -164,15 +164,17 @@ def end_leftovers(run_folder: Path) -> int:
     return killed
 
 
-def _end_with(parent: int) -> Callable[[], None]:
-    """Return what a child does first: ask the kernel to kill it when its parent dies."""
+def end_with_parent() -> Callable[[], None] | None:
+    """Return what a child does first: ask the kernel to kill it when the thread that starts it ends."""
+    parent = os.getpid()
     libc = _libc()
+    if sys.platform != "linux" or libc is None:
+        return None
 
     def ask() -> None:
-        if libc is not None:
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # it died in between
-                os._exit(1)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
 
     return ask
 

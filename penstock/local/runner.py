@@ -244,6 +244,7 @@ class Runner:
         self.watcher.changed(step)  # not before: a step from the cache never runs
         self._begin_environments(self._to_come(step))
         python = self.environments.python(self.stacks[step.step])
+        step.started = records.now()  # the wait for an install is not the step's
         log = self.folder.path / step.log
         begin = log.stat().st_size
         process = self.warm.take(step.task, command[3:], log) if command[:2] == ["python", "-m"] else None
