@@ -336,11 +336,11 @@ def _escape(text: str) -> str:
 
 
 def _label_width(labels: Sequence[str]) -> float:
-    return min(max((len(str(label)) for label in labels), default=4) * CHARACTER + 12, 190)
+    return min(max((len(str(label)) for label in labels), default=4) * CHARACTER + 14, 200)
 
 
 def _shorten(label: str, width: float) -> str:
-    fits = max(int(width / CHARACTER), 2)
+    fits = max(int((width - 8) / CHARACTER), 2)
     label = str(label)
     return label if len(label) <= fits else label[: fits - 1] + "…"
 
