@@ -11,7 +11,7 @@ from penstock.project import find_project
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("clean")(clean)
+    app.command("clean", short_help="Remove what local runs left, after asking.")(clean)
 
 
 def clean(

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,7 +14,8 @@ from penstock.errors import UserError
 
 app = typer.Typer(
     name="penstock",
-    help="Gated pipelines that take a model from data to production: run, look, compare.",
+    help="Gated pipelines that take a model from data to production.\n\n"
+    "Begin with `penstock run`: it trains on the sample app and shows where its report is.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,6 +25,26 @@ app = typer.Typer(
 # Modules that add their commands to `app`, in the order of the help.
 COMMANDS = ("run_command", "runs_command", "app_command", "clean_command", "envs_command")
 GROUPS = {"schema": "schema_command"}  # modules with a typer app of their own
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version.", is_eager=True, callback=lambda wanted: _version(wanted)
+        ),
+    ] = False,
+) -> None:
+    """Take what is no command."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("penstock"))
+        raise typer.Exit
 
 
 def mount() -> None:

@@ -10,21 +10,25 @@ import typer
 
 from penstock.errors import UserError
 from penstock.nearest import did_you_mean
-from penstock.project import find_project
+from penstock.project import Project, find_project
 
 RUNNERS = ("process",)
+SAMPLE = "taxi"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("run")(run)
+    app.command("run", short_help="Run a pipeline on this machine.")(run)
 
 
 def run(
     pipeline: Annotated[str, typer.Argument(help="Name of a file in pipelines/.")] = "training",
     app: Annotated[
-        str, typer.Option(help="Name of a folder in apps/, or the path of an app's folder.")
-    ] = "taxi",
+        str,
+        typer.Option(
+            metavar="NAME|PATH", help="A folder in apps/, or a path.  [default: taxi, or the only app]"
+        ),
+    ] = "",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of app.yaml; may be given again."),
@@ -36,8 +40,20 @@ def run(
 ) -> None:
     """Run a pipeline on this machine; what has not changed is reused.
 
-    Exit codes: 0 done (or unchanged), 3 a gate blocks, 2 wrong input or configuration, 1 a bug, 130 Ctrl-C.
-    The same command after a failure goes on with the step that had not finished.
+    After a failure the same command goes on with the step that had not finished.
+
+    \b
+    Examples:
+      penstock run
+      penstock run --app churn --set seed=1
+      penstock run --set until=2016-01-01   a year more of the taxi trips
+    \b
+    Exit codes:
+      0    done, or nothing to do
+      1    a bug (its traceback is in the log)
+      2    input or configuration cannot be read
+      3    a gate blocks: the data or the model is wrong
+      130  Ctrl-C
     """
     from penstock.local.progress import watcher
     from penstock.local.runner import Request, run_pipeline
@@ -49,7 +65,7 @@ def run(
     request = Request(
         project=project,
         pipeline=pipeline,
-        app=app,
+        app=app or default_app(project),
         overrides=settings or [],
         force=force,
         read_cache=not no_cache,
@@ -61,3 +77,21 @@ def run(
     else:
         print(summary(outcome.run, outcome.folder))
     raise typer.Exit(outcome.exit_code)
+
+
+def default_app(project: Project) -> str:
+    """Return the app to run when none is named: the sample, or the only one.
+
+    Raises:
+        UserError: There is none, or a choice.
+    """
+    from penstock.app_config import app_names
+
+    names = app_names(project)
+    if SAMPLE in names:
+        return SAMPLE
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise UserError(f"say which app to run: --app {' or --app '.join(names)}")
+    raise UserError(f"there is no app in {project.apps} yet: `penstock app new --help` tells how to make one")

@@ -20,7 +20,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(commands, name="runs")
+    app.add_typer(commands, name="runs", short_help="Look at local runs, compare them, read their logs.")
 
 
 @commands.command("list")
@@ -54,7 +54,7 @@ def list_runs(
         print(f"({len(folders) - most} more: penstock runs list -n {len(folders)})", file=sys.stderr)
 
 
-@commands.command("show")
+@commands.command("show", short_help="Show a run: steps, verdicts, metrics, report.")
 def show(run: RunName = "latest", as_json: AsJson = False) -> None:
     """Show a run: its steps, verdicts, metrics and where its report is."""
     from penstock.components.html_report.numbers import duration
@@ -83,7 +83,7 @@ def show(run: RunName = "latest", as_json: AsJson = False) -> None:
     print(summary(found, folder))
 
 
-@commands.command("compare")
+@commands.command("compare", short_help="Show what differs between two runs.")
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="A run: id, a unique part of it, or `latest`.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Another run.")] = "latest",
@@ -110,7 +110,7 @@ def compare(
     print(table(["", "", runs[0].id, runs[1].id], rows, widest=40))
 
 
-@commands.command("logs")
+@commands.command("logs", short_help="Print the log of a step.")
 def logs(
     run: RunName = "latest",
     step: Annotated[str, typer.Argument(help="Task or step; empty takes the one that ended the run.")] = "",

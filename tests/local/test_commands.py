@@ -8,23 +8,33 @@ import pytest
 from tests.local.toy import Toy
 
 
-@pytest.fixture
-def ran(toy: Toy) -> Toy:
-    """A project with two runs that differ in a setting."""
+def with_two_runs(toy: Toy) -> Toy:
     toy.run()
     toy.run("--set", "seed=5")
     return toy
+
+
+@pytest.fixture
+def ran(toy: Toy) -> Toy:
+    """A project with two runs that differ in a setting."""
+    return with_two_runs(toy)
+
+
+@pytest.fixture(scope="module")
+def looked_at(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """The same, for tests that change nothing."""
+    return with_two_runs(Toy(tmp_path_factory.mktemp("toy") / "project"))
 
 
 def ids(toy: Toy) -> list[str]:
     return [run["id"] for run in json.loads(toy.penstock("runs", "list", "--json").stdout)]
 
 
-def test_list_shows_newest_first(ran: Toy) -> None:
-    lines = ran.penstock("runs", "list").stdout.splitlines()
+def test_list_shows_newest_first(looked_at: Toy) -> None:
+    lines = looked_at.penstock("runs", "list").stdout.splitlines()
 
     assert len(lines) == 4
-    assert lines[2].split()[:4] == [ids(ran)[0], "training", "toy", "succeeded"]
+    assert lines[2].split()[:4] == [ids(looked_at)[0], "training", "toy", "succeeded"]
 
 
 def test_list_without_runs_says_how_to_start_one(toy: Toy) -> None:
@@ -33,23 +43,23 @@ def test_list_without_runs_says_how_to_start_one(toy: Toy) -> None:
     assert (ended.returncode, ended.stdout) == (0, "no runs yet: start one with `penstock run`\n")
 
 
-def test_show_lists_steps_and_ends_with_the_summary(ran: Toy) -> None:
-    out = ran.penstock("runs", "show").stdout
+def test_show_lists_steps_and_ends_with_the_summary(looked_at: Toy) -> None:
+    out = looked_at.penstock("runs", "show").stdout
 
     assert "↺ produce     cached" in out
-    assert f"reused from {ids(ran)[1]}" in out
+    assert f"reused from {ids(looked_at)[1]}" in out
     assert "judge       pass" in out
 
 
-def test_compare_shows_only_what_differs(ran: Toy) -> None:
-    newest, oldest = ids(ran)
+def test_compare_shows_only_what_differs(looked_at: Toy) -> None:
+    newest, oldest = ids(looked_at)
 
-    found = json.loads(ran.penstock("runs", "compare", oldest, "latest", "--json").stdout)
+    found = json.loads(looked_at.penstock("runs", "compare", oldest, "latest", "--json").stdout)
 
     parameters = [one for one in found if one["kind"] == "parameter"]
     assert parameters == [{"kind": "parameter", "name": "seed", "first": "0", "second": "5"}]
     assert not [one for one in found if one["kind"] == "code"]
-    text = ran.penstock("runs", "compare", oldest, newest).stdout
+    text = looked_at.penstock("runs", "compare", oldest, newest).stdout
     assert "parameter  seed" in text
 
 
@@ -64,19 +74,19 @@ def test_compare_shows_changed_code_by_step(ran: Toy) -> None:
     assert [one["name"] for one in found if one["kind"] == "code"] == ["judge"]
 
 
-def test_part_of_an_id_is_enough_when_it_is_the_only_one(ran: Toy) -> None:
-    newest = ids(ran)[0]
+def test_part_of_an_id_is_enough_when_it_is_the_only_one(looked_at: Toy) -> None:
+    newest = ids(looked_at)[0]
 
-    assert newest in ran.penstock("runs", "show", newest[-4:]).stdout
-    ambiguous = ran.penstock("runs", "show", "2")
+    assert newest in looked_at.penstock("runs", "show", newest[9:]).stdout
+    ambiguous = looked_at.penstock("runs", "show", "2")
     assert ambiguous.returncode == 2
     assert "begins 2 runs" in ambiguous.stderr
 
 
-def test_unknown_id_gives_the_nearest(ran: Toy) -> None:
-    newest = ids(ran)[0]
+def test_unknown_id_gives_the_nearest(looked_at: Toy) -> None:
+    newest = ids(looked_at)[0]
 
-    ended = ran.penstock("runs", "show", f"{newest[:-1]}x")
+    ended = looked_at.penstock("runs", "show", f"{newest[:-1]}x")
 
     assert ended.returncode == 2
     assert f"there is no run '{newest[:-1]}x'; did you mean '2" in ended.stderr
@@ -112,15 +122,15 @@ def test_clean_removes_runs_and_cache_together(ran: Toy) -> None:
     assert ran.states()["produce"] == "succeeded"
 
 
-def test_clean_asks_before_it_removes(ran: Toy) -> None:
-    ended = ran.penstock("clean", "--all")
+def test_clean_asks_before_it_removes(looked_at: Toy) -> None:
+    ended = looked_at.penstock("clean", "--all")
 
-    assert len(ids(ran)) == 2
+    assert len(ids(looked_at)) == 2
     assert "Remove these" in ended.stderr
 
 
-def test_clean_wants_to_know_what(ran: Toy) -> None:
-    ended = ran.penstock("clean")
+def test_clean_wants_to_know_what(looked_at: Toy) -> None:
+    ended = looked_at.penstock("clean")
 
     assert ended.returncode == 2
     assert (
