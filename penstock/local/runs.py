@@ -203,6 +203,8 @@ def read_run(folder: Path) -> Run:
 def mark_interrupted(run: Run) -> None:
     """Say that a run ended before its pipeline did."""
     run.state = "interrupted"
+    moments = [run.started, *(moment for step in run.steps for moment in (step.started, step.ended))]
+    run.ended = run.ended or max(moments)  # the last that is known
     for step in run.steps:
         if step.state == "running":
             step.state = "interrupted"

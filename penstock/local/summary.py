@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from penstock.components.html_report.numbers import duration, number
-from penstock.local.runs import Run, Step
+from penstock.errors import UserError
+from penstock.local.runs import Run, Step, read_run
 
 MOST_METRICS = 4
-WIDTH = 12
+WIDTH = 12  # of the labels
+LOOK_BACK = 20  # runs
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def last_lines(run: Run, folder: Path) -> list[str]:
     if run.state == "unchanged":
         return [_line("next", f"{command} --force  trains all the same")]
     if run.state == "succeeded":
-        other = previous_run(folder)
+        other = previous_run(run, folder)
         return [
             _line("next", f"penstock runs compare {other} latest  shows what differs")
             if other
@@ -151,12 +153,17 @@ def evidence_of(run: Run, gate: Step) -> str:
     return ""
 
 
-def previous_run(folder: Path) -> str:
-    """Return the id of the run before this one; empty when it is the first."""
-    earlier = [
-        path.name for path in folder.parent.iterdir() if path.name < folder.name and not path.is_symlink()
-    ]
-    return max(earlier, default="")
+def previous_run(run: Run, folder: Path) -> str:
+    """Return the id of the last run before this one that judged a model of the same app; empty when there is none."""
+    earlier = sorted((path for path in folder.parent.glob("[0-9]*") if path.name < folder.name), reverse=True)
+    for path in earlier[:LOOK_BACK]:
+        try:
+            other = read_run(path)
+        except UserError:
+            continue
+        if (other.pipeline, other.app) == (run.pipeline, run.app) and other.state in ("succeeded", "blocked"):
+            return other.id
+    return ""
 
 
 def shown(path: Path) -> str:

@@ -76,7 +76,7 @@ def tidy_plan(
                     *_there([path.with_name(f"{path.name}.log"), path.with_name(f"{path.name}.lock")]),
                 ]
     if registry and not alive:
-        plan.remove += sorted(project.state.glob("registry*"))
+        plan.remove += sorted([*project.state.glob("registry*"), *project.state.glob("mlflow-artifacts")])
     elif registry:
         plan.keep[project.state / "registry.db"] = f"the run {alive[0].name} is running"
     return plan
