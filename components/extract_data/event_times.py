@@ -1,6 +1,6 @@
 """The column with the time of the event: window, conversion to a number, and the latest one."""
 
-from penstock.components.source_files.column_types import is_moment
+from penstock.components.source_files.column_types import epoch_us_sql, is_moment
 from penstock.components.source_files.selection import UNITS_PER_SECOND, Selection
 from penstock.components.source_files.session import identifier
 from penstock.components.step_io.errors import StepError
@@ -31,7 +31,7 @@ def moment_us(selection: Selection, duckdb_type: str) -> str:
     """Return the SQL expression for microseconds since 1970 of a date, a timestamp or a text in ISO 8601."""
     column = identifier(selection.event_time)
     if is_moment(duckdb_type):
-        return f"epoch_us({column})"
+        return epoch_us_sql(selection.event_time, duckdb_type)
     parsed = f"epoch_us(TRY_CAST({column} AS TIMESTAMP WITH TIME ZONE))"
     return f"CASE WHEN {column} IS NOT NULL THEN coalesce({parsed}, error('{NOT_A_TIME}')) END"
 

@@ -13,7 +13,13 @@ from penstock.components.source_files.session import disk_sentence, first_row, i
 from penstock.components.step_io.errors import StepError
 
 # What DuckDB calls the union of a key's values; JSON is a mixture, read as text.
-TYPES = {"UBIGINT": "UBIGINT", "BIGINT": "BIGINT", "DOUBLE": "DOUBLE", "BOOLEAN": "BOOLEAN"}
+TYPES = {
+    "UBIGINT": "BIGINT",
+    "BIGINT": "BIGINT",
+    "HUGEINT": "BIGINT",
+    "DOUBLE": "DOUBLE",
+    "BOOLEAN": "BOOLEAN",
+}
 
 
 def json_view(
@@ -37,6 +43,10 @@ def json_view(
     structure = json.loads(row[0]) if row[0] else None
     if structure is None:
         raise StepError(f"{files[0].name} holds no JSON object: write it again or leave it out of the source")
+    if structure == "JSON" and not _has_fault(files):
+        raise StepError(
+            f"{files[0].name} holds no key in any object: write it again or leave it out of the source"
+        )
     if not isinstance(structure, dict):
         raise StepError(_sentence(files, None))
     names = _in_order(files[0], structure)
@@ -83,10 +93,15 @@ def _nested(connection: duckdb.DuckDBPyConnection, source: str, names: Sequence[
     return [name for name, found in zip(names, row, strict=True) if found]
 
 
+def _has_fault(files: Sequence[SourceFile]) -> bool:
+    return any(find_bad_json(file) for file in files)
+
+
 def _sentence(files: Sequence[SourceFile], error: duckdb.Error | None) -> str:
     if error is not None and (full := disk_sentence(error)):
         return full
     for file in files:
         if sentence := find_damage(file) or find_invalid_byte(file) or find_bad_json(file):
             return sentence
-    return f"{files[0].name} cannot be read as JSON Lines: {one_line(error) if error else 'no objects'}"
+    reason = one_line(error).partition(" Try setting")[0] if error else "no objects"
+    return f"{files[0].name} cannot be read as JSON Lines: {reason}"

@@ -38,6 +38,13 @@ def to_dataset_sql(column: str, duckdb_type: str) -> str:
     """Return the SQL expression that turns a column into its Dataset type."""
     name = identifier(column)
     if is_moment(duckdb_type):
-        return f"CAST(floor(epoch_us({name}) / 1000000) AS BIGINT)"
+        return f"CAST(floor({epoch_us_sql(column, duckdb_type)} / 1000000) AS BIGINT)"
     wanted = SQL_TYPES[dataset_type(duckdb_type)]
     return name if duckdb_type == wanted else f"CAST({name} AS {wanted})"
+
+
+def epoch_us_sql(column: str, duckdb_type: str) -> str:
+    """Return the SQL expression of a date or timestamp as microseconds since 1970."""
+    zoned = "TZ" in duckdb_type or "TIME ZONE" in duckdb_type
+    wanted = "TIMESTAMP WITH TIME ZONE" if zoned else "TIMESTAMP"
+    return f"epoch_us(CAST({identifier(column)} AS {wanted}))"

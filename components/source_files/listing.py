@@ -3,6 +3,7 @@
 import difflib
 import glob
 import gzip
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -72,7 +73,7 @@ class SourceFile:
         if self.compression == ".zst":
             import pyarrow as pa
 
-            return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"))
+            return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"))
         return raw
 
 

@@ -1,5 +1,6 @@
 import gzip
 
+import pyarrow as pa
 import pytest
 
 
@@ -167,4 +168,19 @@ def test_unknown_format(fault, write):
     assert fault(write("a.xlsx", "PK")) == (
         "the name of a.xlsx does not tell its format: set data.format to csv, jsonl or parquet "
         "(.gz and .zst may follow .csv and .jsonl)"
+    )
+
+
+def test_line_that_is_cut_off_in_a_zstandard_file(fault, write):
+    assert fault(write("a.csv.zst", pa.compress(b"a,b\n1,2\n3\n", codec="zstd", asbytes=True))) == (
+        "a.csv.zst: line 3 has 1 fields, the header has 2 (delimiter: comma): "
+        "the line is cut off, or a text with the delimiter is not quoted"
+    )
+
+
+def test_zstandard_file_that_is_cut_off(fault, write):
+    text = "".join(f"{i},{i * 7919 % 1000}\n" for i in range(5000))
+    packed = pa.compress(text.encode(), codec="zstd", asbytes=True)
+    assert fault(write("a.csv.zst", packed[: len(packed) // 2])).startswith(
+        "a.csv.zst is no complete Zstandard file ("
     )
