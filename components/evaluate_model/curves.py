@@ -43,7 +43,7 @@ def binary_curves(outcome: Outcome, scored: Scored) -> dict[str, Any]:
     weights = np.ones(outcome.rows) if outcome.weights is None else outcome.weights
     scores = scored.scores[order]
     ranked = ranking.rank(scores, (outcome.codes == outcome.positive)[order], weights[order])
-    ones, zeros = ranking.run_totals(ranked)
+    ones, zeros = ranked.totals
     found, false = np.cumsum(ones), np.cumsum(zeros)
     if not (found[-1] > 0 and false[-1] > 0):
         return {"roc": [], "precision_recall": []}

@@ -122,6 +122,8 @@ class _Work:
             self.points["difference"] = self.points["challenger"] - self.points["champion"]
         self.samples: dict[str, Floats] = {}
         self._bound_analytically(np.flatnonzero(enough & analytic))
+        if not self.resampled.any():
+            self.scorers.clear()  # they hold several arrays as long as the data
 
     def take(self, name: str, values: Floats) -> None:
         """Turn (chosen groups, metrics, 1 + resamples) values of one model into bounds."""
@@ -167,16 +169,16 @@ class _Work:
         z = statistics.NormalDist().inv_cdf(0.5 + self.confidence / 2)
         for g in groups.tolist():
             rows = np.flatnonzero(self.slicing.codes == g)
-            weights = self.outcome.weights
-            influence = {name: scorer.influence(g, rows) for name, scorer in self.scorers.items()}
-            if len(influence) > 1:
-                influence["difference"] = influence["challenger"] - influence["champion"]
-            for name, values in influence.items():
-                if weights is not None:
-                    values *= weights[rows]
-                spread = z * np.sqrt(np.einsum("mi,mi->m", values, values))
-                self.bounds[name][0, g] = self.points[name][g] - spread
-                self.bounds[name][1, g] = self.points[name][g] + spread
+            weights = None if self.outcome.weights is None else self.outcome.weights[rows]
+            for j, metric in enumerate(self.metrics):
+                influence = {name: scorer.influence(g, rows, metric) for name, scorer in self.scorers.items()}
+                if len(influence) > 1:
+                    influence["difference"] = influence["challenger"] - influence["champion"]
+                for name, values in influence.items():
+                    if weights is not None:
+                        values *= weights
+                    spread = z * np.sqrt(values @ values)
+                    self.bounds[name][:, g, j] = self.points[name][g, j] + np.array([-spread, spread])
 
     def _estimates(self, name: str, group: int) -> dict[str, Estimate]:
         result: dict[str, Estimate] = {}

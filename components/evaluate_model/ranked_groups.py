@@ -24,29 +24,26 @@ class RankedGroups:
             by_score = by_score[np.argsort(key[by_score], kind="stable")]
         self.order = by_score
         self.ends = np.cumsum(np.bincount(codes, minlength=groups))
-        self._scores = scores[by_score]
-        self._positive = positive[by_score]
-        self._weights = weights[by_score]
+        self._scores, self._positive, self._weights = scores, positive, weights
+        self._last: tuple[int, ranking.Ranked | None] = (-1, None)
 
     def rows(self, group: int) -> Rows:
         """Return the indices of a group's rows, highest score first."""
-        return self.order[self._span(group)]
+        start = int(self.ends[group - 1]) if group else 0
+        return self.order[start : int(self.ends[group])]
 
     def ranked(self, group: int) -> ranking.Ranked:
-        """Return a group's rows, ranked."""
-        span = self._span(group)
-        return ranking.rank(self._scores[span], self._positive[span], self._weights[span])
+        """Return a group's rows, ranked; the group asked for last is kept."""
+        if self._last[0] != group:
+            rows = self.rows(group)
+            self._last = group, ranking.rank(self._scores[rows], self._positive[rows], self._weights[rows])
+        return self._last[1]
 
     def in_order_of(self, group: int, values: Floats, rows: Rows) -> Floats:
-        """Return values given in ranked order in the order of `rows`, which are sorted."""
-        result = np.empty(len(rows))
-        result[np.searchsorted(rows, self.rows(group))] = values
-        return result
-
-    def _span(self, group: int) -> slice:
-        end = int(self.ends[group])
-        start = int(self.ends[group - 1]) if group else 0
-        return slice(start, end)
+        """Return values given in ranked order in the order of `rows`, which are those of the group."""
+        everywhere = np.empty(len(self.order))
+        everywhere[self.rows(group)] = values
+        return everywhere[rows]
 
 
 class BinCells:

@@ -4,6 +4,7 @@ A run is a set of rows with equal scores; ties count half in auc, and a run is o
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,12 @@ class Ranked:
     run: NDArray[np.int64]
     starts: NDArray[np.int64]
 
+    @cached_property
+    def totals(self) -> tuple[Floats, Floats]:
+        """The weight of positive and of negative rows in each run."""
+        ones = np.where(self.positive, self.weights, 0.0)
+        return np.add.reduceat(ones, self.starts), np.add.reduceat(self.weights - ones, self.starts)
+
 
 def rank(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Ranked:
     """Return rows, already sorted by descending score, with their runs."""
@@ -44,15 +51,9 @@ def rank(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Ranked
     return Ranked(positive, weights, np.cumsum(new) - 1, np.flatnonzero(new))
 
 
-def run_totals(ranked: Ranked) -> tuple[Floats, Floats]:
-    """Return the weight of positive and of negative rows in each run."""
-    ones = np.where(ranked.positive, ranked.weights, 0.0)
-    return np.add.reduceat(ones, ranked.starts), np.add.reduceat(ranked.weights - ones, ranked.starts)
-
-
 def auc(ranked: Ranked) -> float | None:
     """Return P(score of a positive row > score of a negative row) + half P(equal); None with one class."""
-    ones, zeros = run_totals(ranked)
+    ones, zeros = ranked.totals
     total_ones, total_zeros = ones.sum(), zeros.sum()
     if total_ones <= 0 or total_zeros <= 0:
         return None
@@ -62,7 +63,7 @@ def auc(ranked: Ranked) -> float | None:
 
 def average_precision(ranked: Ranked) -> float | None:
     """Return the sum over runs of (rise of recall) x precision; None without positive rows."""
-    ones, zeros = run_totals(ranked)
+    ones, zeros = ranked.totals
     total_ones = ones.sum()
     if total_ones <= 0:
         return None
@@ -77,7 +78,7 @@ def auc_influence(ranked: Ranked, value: float) -> Floats:
     (share of positives above it - auc) / weight of the negatives: the placements of DeLong, DeLong and
     Clarke-Pearson (Biometrics 44, 1988).
     """
-    ones, zeros = run_totals(ranked)
+    ones, zeros = ranked.totals
     total_ones, total_zeros = ones.sum(), zeros.sum()
     below = (total_zeros - np.cumsum(zeros) + 0.5 * zeros) / total_zeros
     above = (np.cumsum(ones) - 0.5 * ones) / total_ones
@@ -95,7 +96,7 @@ def average_precision_influence(ranked: Ranked, value: float) -> Floats:
     pr_auc = sum(p T/A) / P over runs, p a run's positives. A row of run j adds to A of the runs from j on,
     and, when positive, to T of the same runs, to p of its own and to P.
     """
-    ones, zeros = run_totals(ranked)
+    ones, zeros = ranked.totals
     total = ones.sum()
     found, seen = np.cumsum(ones), np.cumsum(ones + zeros)
     from_here_on_found = np.cumsum((ones / seen)[::-1])[::-1]
@@ -137,7 +138,7 @@ def make_bins(ranked: Ranked, called: int = 0) -> Bins:
     runs = len(ranked.starts)
     if runs <= MOST_EXACT_RUNS:
         return Bins(ranked.run, runs, np.ones((runs, 1), np.float32), int((ranked.starts < called).sum()))
-    ones, zeros = run_totals(ranked)
+    ones, zeros = ranked.totals
     along = (np.cumsum(ones) / ones.sum() + np.cumsum(zeros) / zeros.sum()) / 2
     even = np.minimum((along * EVEN_BINS).astype(np.int64), EVEN_BINS - 1)
     top = np.searchsorted(np.geomspace(1, len(ranked.run), TOP_BINS), ranked.starts, side="right")

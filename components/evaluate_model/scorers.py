@@ -37,15 +37,15 @@ class Scorer(ABC):
         self.codes = slicing.codes
         self.groups = len(slicing.values)
         self.metrics = tuple(metrics)
-        self.weights = np.ones(outcome.rows) if outcome.weights is None else outcome.weights
+        self.weights = unit_weights(outcome.rows) if outcome.weights is None else outcome.weights
 
     @abstractmethod
     def points(self) -> Floats:
         """Return the (groups, metrics) exact values; NaN where a metric is undefined."""
 
     @abstractmethod
-    def influence(self, group: int, rows: Rows) -> Floats:
-        """Return the (metrics, rows) influence values in a group of which `rows` are the rows."""
+    def influence(self, group: int, rows: Rows, metric: str) -> Floats:
+        """Return the (rows,) influence values of a metric in a group of which `rows` are the rows."""
 
     @abstractmethod
     def statistic(self, chosen: Sequence[int], rows: Rows) -> Statistic:
@@ -57,6 +57,11 @@ class Scorer(ABC):
 
     def _mean(self, amounts: Floats) -> Floats:
         return self._sum(amounts) / np.bincount(self.codes, self.weights, minlength=self.groups)
+
+    def _mean_influence(self, amounts: Floats | NDArray[np.bool_], rows: Rows) -> Floats:
+        """Return (x_i - mean) / sum of weights, the influence of the rows of a group on a mean."""
+        inside, weights = amounts[rows], self.weights[rows]
+        return (inside - np.average(inside, weights=weights)) / weights.sum()
 
     def _at(self, chosen: Sequence[int]) -> Codes:
         """Return the place of each row's group among the chosen ones; -1 for the others."""
@@ -99,50 +104,41 @@ class BinaryScorer(Scorer):
         for j, metric in enumerate(self.metrics):
             if metric in self.amounts:
                 result[:, j] = self._mean(self.amounts[metric])
-            elif metric in RANKING:
-                compute = ranking.auc if metric == "auc" else ranking.average_precision
-                for group in range(self.groups):
-                    value = compute(self.ranks.ranked(group))
-                    result[group, j] = np.nan if value is None else value
-            else:
+            elif metric not in RANKING:
                 result[:, j] = of_confusion(metric, self.confusion.T)
+        for group in range(self.groups if self.ranks else 0):
+            ranked = self.ranks.ranked(group)
+            for j, metric in enumerate(self.metrics):
+                if metric in RANKING:
+                    value = ranking.auc(ranked) if metric == "auc" else ranking.average_precision(ranked)
+                    result[group, j] = np.nan if value is None else value
         return result
 
-    def influence(self, group: int, rows: Rows) -> Floats:
-        result = np.zeros((len(self.metrics), len(rows)))
-        total = self.confusion[group].sum()
-        true_negative, false_positive, false_negative, true_positive = self.confusion[group]
-        positive, called = self.positive[rows], self.called[rows]
-        hit = positive & called
-        for j, metric in enumerate(self.metrics):
-            if metric in self.amounts:
-                amounts = self.amounts[metric][rows]
-                result[j] = (amounts - np.average(amounts, weights=self.weights[rows])) / total
-            elif metric in RANKING:
-                ranked = self.ranks.ranked(group)
-                if metric == "auc":
-                    values = ranking.auc_influence(ranked, ranking.auc(ranked))
-                else:
-                    values = ranking.average_precision_influence(ranked, ranking.average_precision(ranked))
-                result[j] = self.ranks.in_order_of(group, values, rows)
-            elif metric == "accuracy":
-                result[j] = ((positive == called) - (true_positive + true_negative) / total) / total
+    def influence(self, group: int, rows: Rows, metric: str) -> Floats:
+        if metric in self.amounts:
+            return self._mean_influence(self.amounts[metric], rows)
+        if metric in RANKING:
+            ranked = self.ranks.ranked(group)
+            if metric == "auc":
+                values = ranking.auc_influence(ranked, ranking.auc(ranked))
             else:
-                # A ratio a/b: d = (a_i - (a/b) b_i) / b, with a_i and b_i what row i adds to a and to b.
-                a_i, b_i = {
-                    "precision": (hit, called),
-                    "recall": (hit, positive),
-                    "f1": (2 * hit, called.astype(int) + positive),
-                }[metric]
-                b = {
-                    "precision": true_positive + false_positive,
-                    "recall": true_positive + false_negative,
-                    "f1": 2 * true_positive + false_positive + false_negative,
-                }[metric]
-                ratio = of_confusion(metric, self.confusion[group])
-                if b > 0:
-                    result[j] = (a_i - ratio * b_i) / b
-        return result
+                values = ranking.average_precision_influence(ranked, ranking.average_precision(ranked))
+            return self.ranks.in_order_of(group, values, rows)
+        _, false_positive, false_negative, true_positive = self.confusion[group]
+        positive, called = self.positive[rows], self.called[rows]
+        if metric == "accuracy":
+            return self._mean_influence(self.positive == self.called, rows)
+        # A ratio a/b: d = (a_i - (a/b) b_i) / b, with a_i and b_i what row i adds to a and to b.
+        if metric == "precision":
+            above, below, total = positive & called, called, true_positive + false_positive
+        elif metric == "recall":
+            above, below, total = positive & called, positive, true_positive + false_negative
+        else:
+            above, below = 2 * (positive & called), called.astype(int) + positive
+            total = 2 * true_positive + false_positive + false_negative
+        if total <= 0:
+            return np.zeros(len(rows))
+        return (above - of_confusion(metric, self.confusion[group]) * below) / total
 
     def statistic(self, chosen: Sequence[int], rows: Rows) -> Statistic:
         at = self._at(chosen)
@@ -227,27 +223,23 @@ class MulticlassScorer(Scorer):
         }
         return np.stack([columns[metric]() for metric in self.metrics], axis=1)
 
-    def influence(self, group: int, rows: Rows) -> Floats:
-        total = self.totals[group]
-        result = np.zeros((len(self.metrics), len(rows)))
-        label, called = self.outcome.codes[rows], self.scored.predicted[rows]
-        for j, metric in enumerate(self.metrics):
-            if metric in ("accuracy", "log_loss"):
-                amounts = (self.correct if metric == "accuracy" else self.loss)[rows]
-                result[j] = (amounts - np.average(amounts, weights=self.weights[rows])) / total
-            elif metric == "macro_f1":
-                both = self.labels[group] + self.calls[group]
-                present = both > 0
-                scale = np.divide(1.0, both, out=np.zeros_like(both), where=present)
-                share = 2 * self.hits[group] * scale**2
-                gain = 2 * scale[label] * (label == called)
-                result[j] = (gain - share[label] - share[called]) / present.sum()
-            else:
-                present = self._ranked_classes(group)
-                for c in present:
-                    ranked = self.ranks[c].ranked(group)
-                    values = ranking.auc_influence(ranked, ranking.auc(ranked))
-                    result[j] += self.ranks[c].in_order_of(group, values, rows) / len(present)
+    def influence(self, group: int, rows: Rows, metric: str) -> Floats:
+        if metric in ("accuracy", "log_loss"):
+            return self._mean_influence(self.correct if metric == "accuracy" else self.loss, rows)
+        if metric == "macro_f1":
+            label, called = self.outcome.codes[rows], self.scored.predicted[rows]
+            both = self.labels[group] + self.calls[group]
+            present = both > 0
+            scale = np.divide(1.0, both, out=np.zeros_like(both), where=present)
+            share = 2 * self.hits[group] * scale**2
+            gain = 2 * scale[label] * (label == called)
+            return (gain - share[label] - share[called]) / present.sum()
+        result = np.zeros(len(rows))
+        present = self._ranked_classes(group)
+        for c in present:
+            ranked = self.ranks[c].ranked(group)
+            values = ranking.auc_influence(ranked, ranking.auc(ranked))
+            result += self.ranks[c].in_order_of(group, values, rows) / len(present)
         return result
 
     def statistic(self, chosen: Sequence[int], rows: Rows) -> Statistic:
@@ -310,17 +302,19 @@ class RegressionScorer(Scorer):
     def points(self) -> Floats:
         return self._stack(self.mse, self.mae, self.variance)
 
-    def influence(self, group: int, rows: Rows) -> Floats:
-        total, mse, variance = self.totals[group], self.mse[group], self.variance[group]
-        squared, spread = self.squared[rows], self.spread[rows]
-        result = {
-            "rmse": (squared - mse) / (2 * np.sqrt(mse) * total) if mse > 0 else np.zeros(len(rows)),
-            "mae": (self.absolute[rows] - self.mae[group]) / total,
-            "r2": (mse / variance * spread - squared) / (variance * total)
-            if variance > 0
-            else np.zeros(len(rows)),
-        }
-        return np.stack([result[metric] for metric in self.metrics])
+    def influence(self, group: int, rows: Rows, metric: str) -> Floats:
+        if metric == "mae":
+            return self._mean_influence(self.absolute, rows)
+        mse, variance = self.mse[group], self.variance[group]
+        if metric == "rmse":
+            return (
+                self._mean_influence(self.squared, rows) / (2 * np.sqrt(mse))
+                if mse > 0
+                else np.zeros(len(rows))
+            )
+        if not variance > 0:
+            return np.zeros(len(rows))
+        return (mse / variance * self.spread[rows] - self.squared[rows]) / (variance * self.totals[group])
 
     def statistic(self, chosen: Sequence[int], rows: Rows) -> Statistic:
         at = self._at(chosen)[rows]
@@ -356,6 +350,11 @@ SCORERS: dict[str, type[Scorer]] = {
     "multiclass": MulticlassScorer,
     "regression": RegressionScorer,
 }
+
+
+def unit_weights(rows: int) -> Floats:
+    """Return weights of 1 that take no memory."""
+    return np.broadcast_to(np.float64(1.0), (rows,))
 
 
 def divide(above: Floats, below: Floats) -> Floats:

@@ -177,7 +177,7 @@ def test_influence_is_the_derivative_by_a_rows_weight(make):
         changed = type(outcome)(**{**vars(outcome), "weights": weights_})
         return SCORERS[outcome.task](changed, scored, everything(60), names)
 
-    found = points(outcome.weights).influence(0, np.arange(60))
+    found = np.array([points(outcome.weights).influence(0, np.arange(60), name) for name in names])
     for row in (0, 17, 42):
         moved = outcome.weights.copy()
         moved[row] += step
