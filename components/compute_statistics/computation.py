@@ -65,6 +65,8 @@ def compute(
     plan = Plan(shards.columns, tuple(find_slices(shards, slices)), weight)
     combiner = plan.combiner()
     totals = [combiner.empty() for _ in range(1 + len(plan.slices))]
+    if not shards.rows:  # columns without rows are columns all the same
+        totals[0] = combiner.add(totals[0], pa.RecordBatch.from_pylist([], schema=shards.columns))
     counted = 0
     processes = min(processes or cores(), max(len(shards.parts), 1))
     for rows, accumulators in _each_part(plan, shards.parts, processes):

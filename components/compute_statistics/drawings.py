@@ -1,5 +1,6 @@
 """Charts of one column: its distribution small and large, its most frequent values."""
 
+import itertools
 import math
 
 from penstock.components.html_report import charts
@@ -68,7 +69,7 @@ def bins(feature: Feature, count: int) -> tuple[list[float], list[float]]:
         return [], []
     edges = [low + i * width for i in range(count)] + [high]
     upto = [0.0, *(found.at(edge) for edge in edges[1:-1]), 1.0]
-    return edges, [max(b - a, 0.0) * feature.finite for a, b in zip(upto, upto[1:], strict=False)]
+    return edges, [max(b - a, 0.0) * feature.finite for a, b in itertools.pairwise(upto)]
 
 
 def histogram(feature: Feature) -> str:

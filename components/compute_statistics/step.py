@@ -12,7 +12,7 @@ def run(
     dataset: InputArtifact,
     statistics: OutputArtifact,
     report: OutputArtifact,
-    slices: list = [],
+    slices: list = [],  # noqa: B006 - the spec's default; never changed
     weight: str = "",
 ) -> Outputs:
     """Compute exact statistics of a dataset and draw them as a page."""
