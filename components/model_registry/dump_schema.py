@@ -25,6 +25,8 @@ def schema_of_installed_mlflow() -> str:
         statements = [line for line in connection.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;")]
         connection.close()
     logging.disable(logging.NOTSET)
+    # Batch migrations make the indexes of a table again in no fixed order; they stand at the end, sorted.
+    statements.sort(key=lambda statement: statement if " INDEX " in statement.partition(" ON ")[0] else "")
     body = "\n\n".join(statement.replace("\\", "\\\\") for statement in statements)
     body = "\n".join(line.rstrip() for line in body.splitlines())
     return (

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from penstock.components.model_registry import mlflow_limits as limits
 from penstock.components.model_registry.locks import file_lock
 from penstock.components.model_registry.names import ARTIFACTS, PARENT
+from penstock.components.model_registry.places import local_folder
 from penstock.components.model_registry.store import StoredRun, Version, carries
 from penstock.components.step_io.errors import StepError
 
@@ -225,8 +226,8 @@ class MlflowStore:
 
     def fetch_folder(self, uri: str, target: Path) -> None:
         """Copy a folder of artifacts to `target`, which is not there yet."""
-        if "://" not in uri or uri.startswith("file://"):
-            source = Path(uri.removeprefix("file://"))
+        source = local_folder(uri)
+        if source is not None:
             if not source.is_dir():
                 raise StepError(f"{source} is gone: restore it, or point the alias at another version")
             shutil.copytree(source, target)

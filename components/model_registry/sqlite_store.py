@@ -20,6 +20,7 @@ from penstock.components.model_registry import mlflow_limits as limits
 from penstock.components.model_registry.locks import file_lock
 from penstock.components.model_registry.mlflow_schema import REVISION, SCHEMA
 from penstock.components.model_registry.names import ARTIFACTS, PARENT
+from penstock.components.model_registry.places import local_folder
 from penstock.components.model_registry.store import StoredRun, Version
 from penstock.components.step_io.errors import StepError
 
@@ -215,7 +216,7 @@ class SqliteStore:
         """Copy folders into a run's artifacts under these names and return their URIs."""
         copied = {}
         for name, source in folders.items():
-            target = local_folder(run.artifact_uri) / name
+            target = self._folder_of(run) / name
             partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
             try:
                 shutil.copytree(source, partial)
@@ -228,15 +229,24 @@ class SqliteStore:
 
     def fetch_folder(self, uri: str, target: Path) -> None:
         """Copy a folder of artifacts to `target`, which is not there yet."""
-        if "://" in uri and not uri.startswith("file://"):
+        source = local_folder(uri)
+        if source is None:
             from penstock.components.model_registry.mlflow_store import MlflowStore
 
             MlflowStore(self.uri).fetch_folder(uri, target)
             return
-        source = local_folder(uri)
         if not source.is_dir():
             raise StepError(f"{source} is gone: restore it, or point the alias at another version")
         shutil.copytree(source, target)
+
+    def _folder_of(self, run: StoredRun) -> Path:
+        folder = local_folder(run.artifact_uri)
+        if folder is None:
+            raise StepError(
+                f"the run {run.name!r} keeps its artifacts at {run.artifact_uri}, not beside {self.path}: "
+                "name its tracking server in registry_uri"
+            )
+        return folder
 
     # Rows
 
@@ -347,11 +357,6 @@ def create_database(path: Path) -> None:
 def is_current(found: str) -> bool:
     """Tell whether a database of this revision is one that SqliteStore knows."""
     return found == REVISION
-
-
-def local_folder(uri: str) -> Path:
-    """Return the folder behind a path or a file:// URI."""
-    return Path(uri.removeprefix("file://"))
 
 
 @contextlib.contextmanager

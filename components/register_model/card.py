@@ -81,6 +81,7 @@ def make_card(facts: Facts, registered: Registered) -> Card:
             Section("What it predicts", _task(facts)),
             _quality(facts),
             *_slices(facts),
+            Section("Limitations", bullets=limitations(facts)),
             Section(
                 "Rules that it was judged by",
                 tables=[
@@ -93,7 +94,6 @@ def make_card(facts: Facts, registered: Registered) -> Card:
                     )
                 ],
             ),
-            Section("Limitations", bullets=limitations(facts)),
             _data(facts),
             _inputs(facts),
             _made_of(facts),
@@ -173,7 +173,12 @@ def _slices(facts: Facts) -> list[Section]:
     )
     columns: tuple[str, ...] = ("Slice", "Rows", primary)
     rows: list[list[Cell]] = [
-        [group["name"], group["rows"], estimate_text(group["challenger"][primary])] for group in ordered
+        [
+            group["name"],
+            group["rows"],
+            estimate_text(group["challenger"][primary], extra=group.get("note") or ""),
+        ]
+        for group in ordered
     ]
     if facts.evaluation["overall"].get("difference"):
         better = facts.evaluation["metrics"][primary]["higher_is_better"]

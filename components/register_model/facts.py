@@ -34,8 +34,8 @@ class Data:
         if self.since and self.until:
             return f"{self.since} to {self.until} (excluded)"
         if self.until:
-            return f"everything before {self.until}"
-        return f"everything from {self.since} on" if self.since else "all there was"
+            return f"before {self.until}"
+        return f"from {self.since} on" if self.since else "all there was"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Finds the statistics that new data are compared with."""
 
 import logging
-from pathlib import Path
 from typing import NamedTuple
 
 from penstock.components.model_registry.names import (
@@ -13,24 +12,13 @@ from penstock.components.model_registry.names import (
     WATERMARK,
     experiment_name,
 )
+from penstock.components.model_registry.places import can_be_fetched
 from penstock.components.model_registry.store import Store, StoredRun, Version
 from penstock.components.step_io.errors import StepError
 
 log = logging.getLogger(__name__)
 
 CHAMPION, PREVIOUS_SPAN = "champion", "previous_span"
-FETCHED_BY_MLFLOW = (
-    "gs",
-    "s3",
-    "abfss",
-    "wasbs",
-    "dbfs",
-    "hdfs",
-    "http",
-    "https",
-    "mlflow-artifacts",
-    "runs",
-)
 LOOK_BACK = 50  # runs; on more than these the data have not changed, or their statistics are gone
 
 
@@ -64,7 +52,7 @@ def find_baseline(
             experiment_name(model), {TRAINED: "true"}, LOOK_BACK, but_not={FINGERPRINT: fingerprint}
         ):
             uri = run.tags.get(STATISTICS_URI, "")
-            if uri and is_there(uri):
+            if uri and can_be_fetched(uri):
                 return Baseline(f"the run before ({_span(run)})", uri)
         log.info(
             "no earlier run on other data has its statistics still: compared with the champion's instead"
@@ -76,17 +64,6 @@ def find_baseline(
         log.warning("champion version %d has no statistics: there is no baseline", champion.number)
         return Baseline()
     return Baseline(f"champion version {champion.number}", uri)
-
-
-def is_there(uri: str) -> bool:
-    """Tell whether a folder can be fetched: whether it exists, if it is a local one, else by its scheme.
-
-    A cluster's own store (minio://) is reached only by its launcher, not by a step.
-    """
-    scheme, separator, _ = uri.partition("://")
-    if separator and scheme != "file":
-        return scheme in FETCHED_BY_MLFLOW
-    return Path(uri.removeprefix("file://")).is_dir()
 
 
 def _span(run: StoredRun) -> str:

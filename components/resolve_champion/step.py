@@ -11,8 +11,9 @@ from penstock.components.model_registry.names import (
     PREVIOUS,
 )
 from penstock.components.model_registry.opening import open_store
+from penstock.components.model_registry.places import can_be_fetched
 from penstock.components.model_registry.store import Store, Version
-from penstock.components.resolve_champion.baseline import find_baseline, is_there
+from penstock.components.resolve_champion.baseline import find_baseline
 from penstock.components.resolve_champion.decision import decide
 from penstock.components.step_io.errors import StepError
 from penstock.components.step_io.main import main
@@ -67,12 +68,12 @@ def check_artifacts(store: Store, champion: Version) -> None:
     Raises:
         StepError: Its model folder is gone.
     """
-    if is_there(champion.source):
+    if can_be_fetched(champion.source):
         return
     previous = store.version_of(champion.model, PREVIOUS)
     way_out = (
         f"roll back to version {previous.number}"
-        if previous is not None and is_there(previous.source)
+        if previous is not None and can_be_fetched(previous.source)
         else "take the alias 'champion' away to begin anew"
     )
     raise StepError(
