@@ -1,0 +1,34 @@
+"""Run the benchmarks, each with the Python of its stack: `make bench` or `make bench ARGS=evaluate`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from penstock.local.envs import ensure_stacks
+from penstock.project import find_project
+
+HERE = Path(__file__).parent
+STACK = {"pipeline_overhead": None, "step_start": None, "evaluate": "tensorflow", "statistics": "tfdv"}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks (all by default) and return the exit code."""
+    unknown = sorted(set(names) - set(STACK))
+    if unknown:
+        print(f"no benchmark is named {', '.join(unknown)}; there are {', '.join(STACK)}", file=sys.stderr)
+        return 2
+    project = find_project(HERE)
+    pythons = ensure_stacks(project, sorted({s for n in names or STACK if (s := STACK[n])}))
+    for name in names or STACK:
+        stack = STACK[name]
+        python = pythons[stack] if stack else Path(sys.executable)
+        print(f"\n== {name}", flush=True)
+        subprocess.run(
+            [python, HERE / f"{name}.py"], check=True, env={**os.environ, "PYTHONPATH": str(project.root)}
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
