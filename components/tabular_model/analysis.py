@@ -96,6 +96,7 @@ def analyse(
             numbers.plan(feature.name, bins, plan)
         else:
             counts[feature.name].plan(rows, settings, plan)
+    plan.categorical.sort(key=lambda found: found.dtype != "string")  # stable: texts first, then numbers
     for name, reason in plan.dropped.items():
         log.info("the feature %r is not used: %s", name, reason)
     if not (plan.numeric or plan.categorical or plan.text):

@@ -19,7 +19,8 @@ import numpy as np
 from penstock.components.tabular_model.analysis import Plan
 from penstock.components.tabular_model.quiet import import_tensorflow
 
-tf = import_tensorflow()
+import_tensorflow()
+import tensorflow as tf  # noqa: E402 - its settings come first
 
 FARTHEST = 8.0
 WORDS = 32  # of a text; the rest is not read
@@ -37,7 +38,7 @@ class Encoder(tf.Module):
         mean = np.array([found.mean for found in plan.numeric])
         deviation = np.array([found.deviation for found in plan.numeric])
         most = np.finfo(float).max / 4
-        self._mean, self._deviation = mean, deviation
+        self._mean, self._inverse = mean, 2.0 / deviation
         self._low = np.clip(mean - FARTHEST * np.minimum(deviation, most / FARTHEST), -most, most)
         self._high = np.clip(mean + FARTHEST * np.minimum(deviation, most / FARTHEST), -most, most)
         self._edges = _padded([found.edges for found in plan.numeric])
@@ -51,7 +52,8 @@ class Encoder(tf.Module):
         self.table_rows = self.text_offset + len(plan.text) * hash_buckets
         self._lookup: Any = None
         if plan.categorical:
-            keys, rows = [], []
+            keys: list[str] = []
+            rows: list[int] = []
             for i, found in enumerate(plan.categorical):
                 keys += [f"{i}:{value}" for value in found.vocabulary]
                 rows += range(self.offsets[i] + 2, self.offsets[i] + self.sizes[i])
@@ -62,12 +64,15 @@ class Encoder(tf.Module):
 
     def __call__(self, features: Mapping[str, Any]) -> dict[str, Any]:
         """Return the codes of rows whose features are tensors of shape (n,)."""
-        codes = {}
+        codes: dict[str, Any] = {}
         if self._numbers:
             codes |= self._encode_numbers(tf.stack([features[name] for name in self._numbers], axis=1))
         if self.plan.categorical:
-            texts = [_category_text(features[found.name]) for found in self.plan.categorical]
-            codes["category"] = self._encode_categories(tf.stack(texts, axis=1))
+            texts = [features[found.name] for found in self.plan.categorical if found.dtype == "string"]
+            numbers = [features[found.name] for found in self.plan.categorical if found.dtype != "string"]
+            parts = [tf.stack(texts, axis=1)] if texts else []
+            parts += [_category_text(tf.stack(numbers, axis=1))] if numbers else []
+            codes["category"] = self._encode_categories(tf.concat(parts, axis=1))
         if self.plan.text:
             texts = [_as_text(features[name]) for name in self.plan.text]
             codes["words"] = self._encode_words(tf.stack(texts, axis=1))
@@ -77,7 +82,7 @@ class Encoder(tf.Module):
         missing = tf.math.is_nan(values)
         values = tf.where(missing, tf.constant(self._mean), values)
         near = tf.clip_by_value(values, self._low, self._high)
-        scaled = (near / 2 - self._mean / 2) / (self._deviation / 2)
+        scaled = (near * 0.5 - self._mean * 0.5) * self._inverse  # a graph would turn a division into this
         codes = {"scaled": tf.cast(scaled, tf.float32)}
         if self.bins.any():
             codes["place"] = tf.cast(self._place(values), tf.float32)
@@ -94,7 +99,7 @@ class Encoder(tf.Module):
         below = tf.clip_by_value(below, 0, last)
         low = tf.gather(edges, below, batch_dims=1)
         high = tf.gather(edges, tf.minimum(below + 1, edges.shape[1] - 1), batch_dims=1)
-        into = tf.math.divide_no_nan(values / 2 - low / 2, high / 2 - low / 2)
+        into = tf.math.divide_no_nan(values * 0.5 - low * 0.5, high * 0.5 - low * 0.5)
         return tf.transpose(tf.cast(below, tf.float64) + tf.clip_by_value(into, 0.0, 1.0))
 
     def _encode_categories(self, texts: Any) -> Any:
@@ -129,9 +134,7 @@ def _padded(rows: Sequence[Sequence[float]]) -> np.ndarray:
 
 
 def _category_text(values: Any) -> Any:
-    """Return a categorical feature as text: whole numbers in digits, "" where it is missing or none."""
-    if values.dtype == tf.string:
-        return values
+    """Return numbers as text: whole ones in digits, "" where they are missing or not whole."""
     fine = (tf.abs(values) <= 2.0**53) & (tf.floor(values) == values)
     whole = tf.cast(tf.where(fine, values, tf.zeros_like(values)), tf.int64)
     return tf.where(fine, tf.strings.as_string(whole), "")

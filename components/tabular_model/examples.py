@@ -125,12 +125,11 @@ def read_examples(
     plan = analyse(row_features.features, measured(), train.rows, settings, seed)
     scale, start = _learn_target(label, np.concatenate(targets), np.concatenate(weights))
     encoder = Encoder(plan, settings["hash_buckets"])
-    graph = tf.function(encoder, autograph=False, reduce_retracing=True)
 
     def encode(features: Mapping[str, Any], block: Block) -> Rows:
         target = (block.target - scale.mean) / scale.deviation
         kind = np.int32 if label.task == "multiclass" else np.float32
-        codes = graph({f.name: features[f.name] for f in row_features.features})
+        codes = encoder(features)
         return Rows(codes, tf.constant(target.astype(kind)), tf.constant(block.weight))
 
     splits = []

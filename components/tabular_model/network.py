@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from penstock.components.step_io.errors import StepError
 from penstock.components.tabular_model.app_code import AppModule, load
 from penstock.components.tabular_model.encoding import Encoder, tf
 from penstock.components.tabular_model.label import Label
-
-keras = tf.keras
 
 SPREAD = 0.05  # of the first embeddings
 
@@ -31,7 +30,7 @@ class FeatureVectors(keras.layers.Layer):
         plan, bins = encoder.plan, encoder.bins
         self.size = embedding_size
         self.piece_of = np.repeat(np.arange(len(bins)), bins).astype(np.int32)
-        self.piece = np.concatenate([np.arange(n) for n in bins] or [[]]).astype(np.float32)
+        self.piece = np.concatenate([np.zeros(0), *(np.arange(n) for n in bins)]).astype(np.float32)
         self.with_missing = [found.has_missing for found in plan.numeric]
         self.categories, self.texts = len(plan.categorical), len(plan.text)
         self.sizes, self.offsets, self.rows = encoder.sizes, encoder.offsets, encoder.table_rows
@@ -193,10 +192,9 @@ def _own_model(own: AppModule, vectors: FeatureVectors, settings: Mapping[str, A
         )
     if not np.isfinite(raw.numpy()).all():
         raise StepError(f"{where} returned a model that gives {raw.numpy().ravel()[:3]} before any training")
-    last = getattr(body.layers[-1], "activation", None) if body.layers else None
-    if label.task != "regression" and getattr(last, "__name__", "") in ("sigmoid", "softmax"):
+    last = getattr(getattr(body.layers[-1], "activation", None), "__name__", "") if body.layers else ""
+    if label.task != "regression" and last in ("sigmoid", "softmax"):
         raise StepError(
-            f"{where} ends in a {last.__name__}; return logits (no activation), "
-            "the probability is made from them"
+            f"{where} ends in a {last}; return logits (no activation), the probability is made from them"
         )
     return body

@@ -141,7 +141,7 @@ class RowFeatures:
             if value is None:
                 merged.pop(name, None)
                 continue
-            if any(value is known for known in raw.values()) and value is raw.get(name):
+            if value is raw.get(name):
                 continue
             try:
                 tensor = tf.convert_to_tensor(value)

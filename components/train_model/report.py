@@ -39,7 +39,6 @@ def write_report(
             "Training rows": examples.train.rows,
             "Validation rows": examples.validation.rows,
             "Features": len(examples.plan.describe()),
-            "Weights": sum(math.prod(v.shape) for v in trained.network.trainable_variables),
         }
     )
     page.heading("Learning curves")
@@ -52,11 +51,13 @@ def write_report(
         caption=f"Of the weights after epoch {trained.best_epoch}",
     )
     _features(page, examples)
+    weights = sum(math.prod(v.shape) for v in trained.network.trainable_variables)
     page.heading("Settings")
     page.table(
         ["Setting", "Value", "Default", "Meaning"],
         [[n, _plain(v), _plain(DEFAULTS[n]), SETTINGS[n].doc] for n, v in job.settings.items()],
-        caption=f"Seed {job.seed}" + (f"; each row weighs its {job.weight}" if job.weight else ""),
+        caption=f"Seed {job.seed}; {weights:,} weights in the network"
+        + (f"; each row counts by its {job.weight}" if job.weight else ""),
     )
     page.write(path)
 
@@ -119,8 +120,8 @@ def _counted(count: int, what: str) -> str:
 def _plain(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
-    return (
-        ", ".join(map(str, value)) or "none"
-        if isinstance(value, list)
-        else str(value or "0" if not isinstance(value, dict) else value or "none")
-    )
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {item}" for name, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)

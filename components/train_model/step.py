@@ -49,5 +49,12 @@ def run(
     return Outputs(epochs=result.epochs)
 
 
+def warm_up() -> None:
+    """Import what takes seconds: the local runner calls this while an earlier step is still at work."""
+    import_tensorflow()
+    import penstock.components.tabular_model.job
+    import penstock.components.train_model.result  # noqa: F401
+
+
 if __name__ == "__main__":
     main(run)

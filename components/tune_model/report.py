@@ -73,7 +73,13 @@ def _table(page: Page, search: Search) -> None:
         own = [show(trial.parameters.get(name)) for name in names]
         return [trial.number, trial.state, trial.value, len(trial.losses), *own]
 
-    columns = [Column("Trial"), "State", Column("Validation loss", True), Column("Epochs", True), *names]
+    columns: list[Column | str] = [
+        Column("Trial"),
+        "State",
+        Column("Validation loss", True),
+        Column("Epochs", True),
+        *names,
+    ]
     page.table(columns, [row(trial) for trial in ranked[:MOST_TRIALS_LISTED]], caption="Best first")
     if len(ranked) > MOST_TRIALS_LISTED:
         page.note(f"The first {MOST_TRIALS_LISTED} of {len(ranked)}; trials.json has all.")

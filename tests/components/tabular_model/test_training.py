@@ -96,15 +96,16 @@ class Interrupting:
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("stop_at", [2, 5])
-def test_training_that_was_interrupted_ends_with_the_same_weights(tmp_path, monkeypatch, stop_at):
+@pytest.mark.parametrize("most_rows", [10_000, 100])  # in memory, and streamed from three shards
+def test_training_that_was_interrupted_ends_with_the_same_weights(tmp_path, monkeypatch, most_rows):
     monkeypatch.setattr("penstock.components.tabular_model.training.CHUNK_ROWS", 64)  # also inside an epoch
-    settings = {**SMALL, "dropout": 0.2, "weight_decay": 0.01, "epochs": 3}
-    _, whole = run(mixed_job(tmp_path / "whole", settings=settings))
-    checkpoints = Interrupting(stop_at)
+    settings = {**SMALL, "dropout": 0.2, "weight_decay": 0.01, "max_rows_in_memory": most_rows}
+    jobs = [mixed_job(tmp_path / name, settings=settings, rows=300, shards=3) for name in ("a", "b", "c")]
+    _, whole = run(jobs[0])
+    checkpoints = Interrupting(6)
     with pytest.raises(KeyboardInterrupt):
-        run(mixed_job(tmp_path / "cut", settings=settings), checkpoints=checkpoints)
-    _, resumed = run(mixed_job(tmp_path / "on", settings=settings), checkpoints=checkpoints)
+        run(jobs[1], checkpoints=checkpoints)
+    _, resumed = run(jobs[2], checkpoints=checkpoints)
     assert resumed.history == whole.history
     assert all(a.tobytes() == b.tobytes() for a, b in zip(weights(whole), weights(resumed), strict=True))
 
