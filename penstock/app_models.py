@@ -98,9 +98,12 @@ class DriftThresholds(Section):
     """From which distance on a feature counts as drifted, 0 to 1."""
 
     categorical: Share | None = Field(
-        default=None, description="L-infinity distance of categorical features."
+        default=None, description="L-infinity distance of categorical features; not set: validate_data's own."
     )
-    numeric: Share | None = Field(default=None, description="Jensen-Shannon divergence of numeric features.")
+    numeric: Share | None = Field(
+        default=None,
+        description="Jensen-Shannon divergence of numeric features; not set: validate_data's own.",
+    )
     features: dict[str, Share] = Field(default={}, description="Thresholds of single features, by name.")
 
 
