@@ -52,17 +52,17 @@ class Combiner:
         for name, counted in counts.items():
             counted.add(batch.column(batch.schema.get_field_index(name)))
         lists = as_lists(batch)
-        return self._basic.add_input(basic, lists), self._top_k.add_input(top_k, lists), counts
+        with np.errstate(invalid="ignore"):  # the variance of infinite values is none
+            basic = self._basic.add_input(basic, lists)
+        return basic, self._top_k.add_input(top_k, lists), counts
 
     def merge(self, first: Accumulator, second: Accumulator) -> Accumulator:
         """Return the accumulator of the rows of both; the order matters to the last digit only."""
         for name, counted in first[2].items():
             counted.merge(second[2][name])
-        return (
-            self._basic.merge_accumulators([first[0], second[0]]),
-            self._top_k.merge_accumulators([first[1], second[1]]),
-            first[2],
-        )
+        with np.errstate(invalid="ignore"):
+            basic = self._basic.merge_accumulators([first[0], second[0]])
+        return basic, self._top_k.merge_accumulators([first[1], second[1]]), first[2]
 
     def compact(self, accumulator: Accumulator) -> Accumulator:
         """Return a smaller accumulator, to be sent to another process."""

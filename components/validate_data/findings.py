@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from penstock.components.html_report.numbers import share
 
 MOST_EXAMPLES = 5
+SINGULAR = {"hold": "holds", "have": "has", "are": "is", "repeat": "repeats"}
 LONGEST_EXAMPLE = 60
 
 
@@ -46,8 +47,11 @@ def about_rows(
     Example:
         feature 'payment_type': 12 rows (0.1 %) hold values outside the domain, e.g. 'Bitcoin'
     """
-    count = "1 row" if rows == 1 else f"{rows:,} rows"
-    sentence = f"feature {feature!r}: {count} ({share(rows / of if of else 0.0)}) {came}"
+    count, said = f"{rows:,} rows", came
+    if rows == 1:
+        verb, _, rest = came.partition(" ")
+        count, said = "1 row", f"{SINGULAR.get(verb, verb)} {rest}"
+    sentence = f"feature {feature!r}: {count} ({share(rows / of if of else 0.0)}) {said}"
     if allowed:
         sentence += f", {allowed}"
     named = [example(value) for value in examples[:MOST_EXAMPLES]]

@@ -176,8 +176,9 @@ def _categorical(
     )
     z = NormalDist().inv_cdf(1 - level / (2 * len(values)))
     noise = z * math.sqrt(pooled * (1 - pooled) * (1 / now.rows + 1 / before.rows))
+    what = {MISSING: "no value", OTHER: "other values"}.get(top, repr(top))
     sentence = (
-        f"feature {feature.name!r}: {top!r} is {share(shares_now.get(top, 0.0))} of the rows, "
+        f"feature {feature.name!r}: {what} in {share(shares_now.get(top, 0.0))} of the rows, "
         f"was {share(shares_before.get(top, 0.0))}"
     )
     shown = values[:12]
@@ -221,12 +222,12 @@ def _numeric(now: Feature, before: Feature, threshold: float, level: float) -> D
     used = sum(1 for a, b in zip(shares_now, shares_before, strict=True) if a or b)
     noise = chi_square_quantile(1 - level, max(used - 1, 1))
     noise *= (1 / now.rows + 1 / before.rows) / (8 * math.log(2))
-    if now.present and before.present:
-        what = f"median {number(now.median)}, was {number(before.median)}"
-        spread = f"mean {number(now.mean)}, was {number(before.mean)}"
-        what = f"{what}; {spread}"
+    parts = [_divergence(a, b) for a, b in zip(shares_now, shares_before, strict=True)]
+    if parts[-1] >= sum(parts[:-1]):
+        what = f"no value in {share(shares_now[-1])} of the rows, was {share(shares_before[-1])}"
     else:
-        what = f"missing in {share(now.missing_share)} of the rows, was {share(before.missing_share)}"
+        what = f"median {number(now.median)}, was {number(before.median)}"
+        what += f"; mean {number(now.mean)}, was {number(before.mean)}"
     return Drift(
         now.name,
         NUMERIC,
@@ -266,11 +267,13 @@ def _bin_labels(edges: Sequence[float]) -> tuple[str, ...]:
 
 def jensen_shannon(p: Sequence[float], q: Sequence[float]) -> float:
     """Return the Jensen-Shannon divergence of two distributions in bits, 0 to 1."""
-    total = 0.0
-    for a, b in zip(p, q, strict=True):
-        middle = (a + b) / 2
-        total += (a * math.log2(a / middle) if a > 0 else 0.0) + (b * math.log2(b / middle) if b > 0 else 0.0)
-    return max(total / 2, 0.0)
+    return max(sum(_divergence(a, b) for a, b in zip(p, q, strict=True)), 0.0)
+
+
+def _divergence(a: float, b: float) -> float:
+    """Return one value's part of the Jensen-Shannon divergence."""
+    middle = (a + b) / 2
+    return sum(share * math.log2(share / middle) for share in (a, b) if share > 0) / 2
 
 
 def chi_square_quantile(probability: float, freedom: int) -> float:
