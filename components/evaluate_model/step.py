@@ -5,7 +5,7 @@ from penstock.components.evaluate_model.evaluation import (
     write_json,
     write_predictions,
 )
-from penstock.components.evaluate_model.predictions import score_both
+from penstock.components.evaluate_model.predictions import import_tensorflow, score_both
 from penstock.components.evaluate_model.report import write_report
 from penstock.components.evaluate_model.settings import Settings
 from penstock.components.evaluate_model.slices import make_slicings, read_slices
@@ -48,6 +48,11 @@ def run(
     classification.metadata.update(classification_metadata(found))
     write_json(classification.path, classification.metadata)
     write_report(found, report.path)
+
+
+def warm_up() -> None:
+    """Import what takes seconds: the local runner calls this while an earlier step is still at work."""
+    import_tensorflow()
 
 
 if __name__ == "__main__":
