@@ -58,12 +58,12 @@ def resample(
     The first value is that of the data as they are: in it each row counts once. The same rows, resamples and
     seed give the same weights whatever the statistics are.
     """
-    results: list[NDArray[np.float64] | None] = [None] * len(statistics)
+    results: list[NDArray[np.float64]] = [np.empty(0)] * len(statistics)
     for batch in _batches(statistics, rows):
         chosen = [statistics[i] for i in batch]
         for at, values in _resample_batch(chosen, rows, resamples, seed):
             for i, value in zip(batch, values, strict=True):
-                if results[i] is None:
+                if not results[i].size:
                     results[i] = np.empty((*value.shape[:2], 1 + resamples))
                 results[i][:, :, at] = value
     return results
@@ -95,13 +95,13 @@ def _resample_batch(
     ]
     for first in range(0, 1 + resamples, RESAMPLES_AT_ONCE):
         columns = min(RESAMPLES_AT_ONCE, 1 + resamples - first)
-        sums: Counts | None = None
+        sums: Counts = np.empty(0, np.float32)
         for start, matrix in chunks:
             counts = random_weights.draw(matrix.shape[1], columns, (seed, first, start))
             if first == 0:
                 counts[:, 0] = 1.0
             product = matrix @ counts
-            sums = product if sums is None else np.add(sums, product, out=sums)
+            sums = np.add(sums, product, out=sums) if start else product
         parts = iter([sums[a:b] for a, b in itertools.pairwise(offsets)])
         values = [s.compute([next(parts) for _ in s.cells]) for s in statistics]
         yield slice(first, first + columns), values

@@ -23,7 +23,7 @@ def describe(outcome: Outcome, scored: Scored) -> dict[str, Any]:
             "residuals": residual_histogram(outcome, scored),
             "by_prediction": by_prediction(outcome, scored),
         }
-    details = {"confusion": confusion(outcome, scored)}
+    details: dict[str, Any] = {"confusion": confusion(outcome, scored)}
     if outcome.task == "binary":
         details |= binary_curves(outcome, scored)
         details["calibration"] = calibration(outcome, scored)

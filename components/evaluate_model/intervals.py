@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.components.evaluate_model.bootstrap import resample
-from penstock.components.evaluate_model.outcomes import MEASURES, Floats, Outcome, Scored
+from penstock.components.evaluate_model.outcomes import MEASURES, OF_CLASSES, Floats, Outcome, Scored
 from penstock.components.evaluate_model.scorers import SCORERS, Scorer
 from penstock.components.evaluate_model.slices import Slicing
 
 log = logging.getLogger(__name__)
 
 FEWEST_ROWS = 10  # below, no metric is worth its number
-FEWEST_OF_CLASS = 5  # below, resamples of so few rows say nothing about their spread: no interval
+FEWEST_OF_CLASS = (
+    5  # below, metrics that need each class have no interval: so few rows do not show their spread
+)
 ANALYTIC_ENTRIES = 500_000  # rows x classes
 RAREST_CLASS = 1_000
 ALWAYS_ANALYTIC_ENTRIES = 40_000_000  # beyond, the bootstrap would not fit in memory, however rare a class
@@ -108,10 +110,11 @@ class _Work:
         for points in self.points.values():
             points[self.rows < FEWEST_ROWS] = np.nan
         entries = self.rows * max(len(outcome.classes), 1)
-        enough = (self.rows >= FEWEST_ROWS) & (self.rarest >= FEWEST_OF_CLASS)
-        analytic = (entries > analytic_entries) & (self.rarest >= RAREST_CLASS) | (
-            entries > ALWAYS_ANALYTIC_ENTRIES
-        )
+        enough = self.rows >= FEWEST_ROWS
+        plenty = (self.rarest >= RAREST_CLASS) | (
+            self.rarest == 0
+        )  # 0: one class, no metric of two is defined
+        analytic = (entries > analytic_entries) & plenty | (entries > ALWAYS_ANALYTIC_ENTRIES)
         self.resampled = enough & ~analytic
         self.chosen = np.flatnonzero(self.resampled).tolist()
         self.bounds: dict[str, Floats] = {}
@@ -138,6 +141,11 @@ class _Work:
 
     def groups(self) -> list[Group]:
         """Return the collected estimates."""
+        few = self.rarest < FEWEST_OF_CLASS
+        for bounds in self.bounds.values():
+            for j, metric in enumerate(self.metrics):
+                if metric in OF_CLASSES:
+                    bounds[:, few, j] = np.nan
         for name, bounds in self.bounds.items():
             if name != "difference":
                 for j, metric in enumerate(self.metrics):
@@ -171,6 +179,8 @@ class _Work:
             rows = np.flatnonzero(self.slicing.codes == g)
             weights = None if self.outcome.weights is None else self.outcome.weights[rows]
             for j, metric in enumerate(self.metrics):
+                if any(np.isnan(self.points[name][g, j]) for name in self.scorers):
+                    continue
                 influence = {name: scorer.influence(g, rows, metric) for name, scorer in self.scorers.items()}
                 if len(influence) > 1:
                     influence["difference"] = influence["challenger"] - influence["champion"]
@@ -200,9 +210,7 @@ class _Work:
         if self.rarest[group] == 0:
             return "one class only"
         if self.rarest[group] < FEWEST_OF_CLASS:
-            return (
-                f"too few rows of a class for intervals: {self.rarest[group]}, fewer than {FEWEST_OF_CLASS}"
-            )
+            return f"too few rows of a class for all intervals: {self.rarest[group]}, fewer than {FEWEST_OF_CLASS}"
         return ""
 
 

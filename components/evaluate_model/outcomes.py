@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int32]
-Rows = NDArray[np.intp]
-Counts = NDArray[np.float32]
+Floats: TypeAlias = NDArray[np.float64]
+Codes: TypeAlias = NDArray[np.int32]
+Rows: TypeAlias = NDArray[np.intp]
+Counts: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,15 @@ MEASURES: dict[str, dict[str, Measure]] = {
     },
 }
 PRIMARY = {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}
+OF_CLASSES = (
+    "auc",
+    "pr_auc",
+    "macro_auc",
+    "precision",
+    "recall",
+    "f1",
+    "macro_f1",
+)  # need rows of each class
 RANKING = ("auc", "pr_auc", "macro_auc")  # metrics of the order of the scores, not of each row alone
 
 # Probabilities are kept this far from 0 and 1 in log_loss: the machine epsilon of float64, as in scikit-learn.

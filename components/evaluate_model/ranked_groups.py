@@ -25,7 +25,7 @@ class RankedGroups:
         self.order = by_score
         self.ends = np.cumsum(np.bincount(codes, minlength=groups))
         self._scores, self._positive, self._weights = scores, positive, weights
-        self._last: tuple[int, ranking.Ranked | None] = (-1, None)
+        self._last: dict[int, ranking.Ranked] = {}
 
     def rows(self, group: int) -> Rows:
         """Return the indices of a group's rows, highest score first."""
@@ -34,10 +34,11 @@ class RankedGroups:
 
     def ranked(self, group: int) -> ranking.Ranked:
         """Return a group's rows, ranked; the group asked for last is kept."""
-        if self._last[0] != group:
+        if group not in self._last:
             rows = self.rows(group)
-            self._last = group, ranking.rank(self._scores[rows], self._positive[rows], self._weights[rows])
-        return self._last[1]
+            ranked = ranking.rank(self._scores[rows], self._positive[rows], self._weights[rows])
+            self._last = {group: ranked}
+        return self._last[group]
 
     def in_order_of(self, group: int, values: Floats, rows: Rows) -> Floats:
         """Return values given in ranked order in the order of `rows`, which are those of the group."""

@@ -51,22 +51,22 @@ def rank(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Ranked
     return Ranked(positive, weights, np.cumsum(new) - 1, np.flatnonzero(new))
 
 
-def auc(ranked: Ranked) -> float | None:
-    """Return P(score of a positive row > score of a negative row) + half P(equal); None with one class."""
+def auc(ranked: Ranked) -> float:
+    """Return P(score of a positive row > score of a negative row) + half P(equal); NaN with one class."""
     ones, zeros = ranked.totals
     total_ones, total_zeros = ones.sum(), zeros.sum()
     if total_ones <= 0 or total_zeros <= 0:
-        return None
+        return np.nan
     below = total_zeros - np.cumsum(zeros)
     return float(np.clip((ones * (below + 0.5 * zeros)).sum() / (total_ones * total_zeros), 0.0, 1.0))
 
 
-def average_precision(ranked: Ranked) -> float | None:
-    """Return the sum over runs of (rise of recall) x precision; None without positive rows."""
+def average_precision(ranked: Ranked) -> float:
+    """Return the sum over runs of (rise of recall) x precision; NaN without positive rows."""
     ones, zeros = ranked.totals
     total_ones = ones.sum()
     if total_ones <= 0:
-        return None
+        return np.nan
     found = np.cumsum(ones)
     return float((ones * found / (found + np.cumsum(zeros))).sum() / total_ones)
 
@@ -139,7 +139,7 @@ def make_bins(ranked: Ranked, called: int = 0) -> Bins:
     if runs <= MOST_EXACT_RUNS:
         return Bins(ranked.run, runs, np.ones((runs, 1), np.float32), int((ranked.starts < called).sum()))
     ones, zeros = ranked.totals
-    along = (np.cumsum(ones) / ones.sum() + np.cumsum(zeros) / zeros.sum()) / 2
+    along = (np.cumsum(ones) / (ones.sum() or 1.0) + np.cumsum(zeros) / (zeros.sum() or 1.0)) / 2
     even = np.minimum((along * EVEN_BINS).astype(np.int64), EVEN_BINS - 1)
     top = np.searchsorted(np.geomspace(1, len(ranked.run), TOP_BINS), ranked.starts, side="right")
     beyond = ranked.starts >= called

@@ -265,7 +265,7 @@ def _class_table(page: Page, details: Content) -> None:
 
 def _roc(details: Content) -> str:
     lines = [
-        charts.Series(name, [p["fpr"] for p in found["roc"]], [p["tpr"] for p in found["roc"]])
+        charts.Series(name, _column(found["roc"], "fpr"), _column(found["roc"], "tpr"))
         for name, found in details.items()
     ]
     lines.append(charts.Series("guessing", [0, 1], [0, 1], dashed=True))
@@ -276,8 +276,8 @@ def _precision_recall(details: Content) -> str:
     lines = [
         charts.Series(
             name,
-            [p["recall"] for p in found["precision_recall"]],
-            [p["precision"] for p in found["precision_recall"]],
+            _column(found["precision_recall"], "recall"),
+            _column(found["precision_recall"], "precision"),
         )
         for name, found in details.items()
     ]
@@ -288,7 +288,10 @@ def _calibration(details: Content) -> str:
     lines = [
         charts.Series(
             name,
-            *([b[key] for b in found["calibration"]] for key in ("mean_score", "share", "low", "high")),
+            _column(found["calibration"], "mean_score"),
+            _column(found["calibration"], "share"),
+            _column(found["calibration"], "low"),
+            _column(found["calibration"], "high"),
         )
         for name, found in details.items()
     ]
@@ -308,14 +311,16 @@ def _regression(page: Page, details: Content) -> None:
     page.heading("Residuals")
     for name, found in details.items():
         bins = found["by_prediction"]
-        predictions = [b["prediction"] for b in bins]
+        predictions = _column(bins, "prediction")
         page.figure(
             charts.line(
                 [
                     charts.Series(
                         "median residual",
                         predictions,
-                        *([b[key] for b in bins] for key in ("residual", "residual_low", "residual_high")),
+                        _column(bins, "residual"),
+                        _column(bins, "residual_low"),
+                        _column(bins, "residual_high"),
                     ),
                     charts.Series("none", [predictions[0], predictions[-1]], [0, 0], dashed=True),
                 ],
@@ -339,8 +344,8 @@ def _regression(page: Page, details: Content) -> None:
     lines = [
         charts.Series(
             name,
-            [b["prediction"] for b in found["by_prediction"]],
-            [b["label"] for b in found["by_prediction"]],
+            _column(found["by_prediction"], "prediction"),
+            _column(found["by_prediction"], "label"),
         )
         for name, found in details.items()
     ]
@@ -349,3 +354,7 @@ def _regression(page: Page, details: Content) -> None:
         charts.line(lines, "mean prediction", "mean label", "Predicted and actual"),
         caption="Twenty bins of about equal size, by prediction.",
     )
+
+
+def _column(rows: Sequence[Content], name: str) -> list[float]:
+    return [row[name] for row in rows]

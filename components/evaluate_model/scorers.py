@@ -93,9 +93,9 @@ class BinaryScorer(Scorer):
             self.amounts["log_loss"] = row_log_loss(outcome, scored)
         if "brier" in self.metrics:
             self.amounts["brier"] = row_brier(outcome, scored)
-        self.ranks = None
+        self.ranks: list[RankedGroups] = []  # one, or none
         if set(self.metrics) & set(RANKING):
-            self.ranks = RankedGroups(scored, 0, self.positive, self.weights, slicing)
+            self.ranks.append(RankedGroups(scored, 0, self.positive, self.weights, slicing))
         cell = self.codes * 4 + 2 * self.positive + self.called
         self.confusion = np.bincount(cell, self.weights, minlength=4 * self.groups).reshape(self.groups, 4)
 
@@ -106,24 +106,25 @@ class BinaryScorer(Scorer):
                 result[:, j] = self._mean(self.amounts[metric])
             elif metric not in RANKING:
                 result[:, j] = of_confusion(metric, self.confusion.T)
-        for group in range(self.groups if self.ranks else 0):
-            ranked = self.ranks.ranked(group)
-            for j, metric in enumerate(self.metrics):
-                if metric in RANKING:
-                    value = ranking.auc(ranked) if metric == "auc" else ranking.average_precision(ranked)
-                    result[group, j] = np.nan if value is None else value
+        for ranks in self.ranks:
+            for group in range(self.groups):
+                ranked = ranks.ranked(group)
+                for j, metric in enumerate(self.metrics):
+                    if metric in RANKING:
+                        compute = ranking.auc if metric == "auc" else ranking.average_precision
+                        result[group, j] = compute(ranked)
         return result
 
     def influence(self, group: int, rows: Rows, metric: str) -> Floats:
         if metric in self.amounts:
             return self._mean_influence(self.amounts[metric], rows)
         if metric in RANKING:
-            ranked = self.ranks.ranked(group)
+            ranked = self.ranks[0].ranked(group)
             if metric == "auc":
                 values = ranking.auc_influence(ranked, ranking.auc(ranked))
             else:
                 values = ranking.average_precision_influence(ranked, ranking.average_precision(ranked))
-            return self.ranks.in_order_of(group, values, rows)
+            return self.ranks[0].in_order_of(group, values, rows)
         _, false_positive, false_negative, true_positive = self.confusion[group]
         positive, called = self.positive[rows], self.called[rows]
         if metric == "accuracy":
@@ -146,14 +147,12 @@ class BinaryScorer(Scorer):
         cells = [
             Cells(at[rows], self._amounts(self._centred(a), rows), len(chosen)) for a in self.amounts.values()
         ]
-        follows = self.ranks is not None and self._called_by_score()
+        follows = bool(self.ranks) and self._called_by_score()
         if not follows:
             cell = np.where(at >= 0, at * 4 + 2 * self.positive + self.called, -1).astype(np.int32)
             cells.append(Cells(cell[rows], ones, 4 * len(chosen)))
-        bins = None
-        if self.ranks is not None:
-            bins = BinCells(self.ranks, chosen, len(at), self.called if follows else None)
-            cells.append(Cells(bins.at[rows], ones, bins.size))
+        of_ranks = [BinCells(r, chosen, len(at), self.called if follows else None) for r in self.ranks]
+        cells.extend(Cells(bins.at[rows], ones, bins.size) for bins in of_ranks)
         means = {name: self._mean(amounts)[list(chosen)] for name, amounts in self.amounts.items()}
 
         def compute(sums: Sequence[Counts]) -> Floats:
@@ -161,15 +160,16 @@ class BinaryScorer(Scorer):
             confusion = np.empty((4, len(chosen), sums[0].shape[1]))
             if not follows:
                 confusion[:] = sums[len(means)].reshape(len(chosen), 4, -1).swapaxes(0, 1)
-            for group in range(len(chosen) if bins else 0):
-                curves = bins.curves(sums[-1], group)
-                if follows:
-                    confusion[:, group] = curves.confusion(bins.bins[group].called)
-                for j, metric in enumerate(self.metrics):
-                    if metric == "auc":
-                        result[group, j] = curves.auc()
-                    elif metric == "pr_auc":
-                        result[group, j] = curves.average_precision(bins.bins[group].part)
+            for bins in of_ranks:
+                for group in range(len(chosen)):
+                    curves = bins.curves(sums[-1], group)
+                    if follows:
+                        confusion[:, group] = curves.confusion(bins.bins[group].called)
+                    for j, metric in enumerate(self.metrics):
+                        if metric == "auc":
+                            result[group, j] = curves.auc()
+                        elif metric == "pr_auc":
+                            result[group, j] = curves.average_precision(bins.bins[group].part)
             total = confusion.sum(axis=0)
             for j, metric in enumerate(self.metrics):
                 if metric in means:

@@ -52,7 +52,9 @@ def turned(estimate: Estimate, turn: bool) -> Estimate:
     """Return the estimate, or, if `turn`, its negative (the bounds change places)."""
     if not turn:
         return estimate
-    value, low, high = (None if estimate[key] is None else -estimate[key] for key in ("value", "high", "low"))
+    value, low, high = (
+        None if v is None else -v for v in (estimate["value"], estimate["high"], estimate["low"])
+    )
     return {"value": value, "low": low, "high": high}
 
 

@@ -5,7 +5,7 @@ What counts, by rule:
   who wants to be sure against chance sets the limit by the interval's width.
 - improvement over the champion: the bounds of the paired interval, so that noise neither wins nor loses.
 - a slice's drop: it blocks when the estimate is beyond the limit and the whole interval says worse; when the
-  interval includes "no drop", it warns. With thirty slices, some estimate is always far off by chance.
+  interval includes "no drop", or there is none, it warns. With thirty slices, some estimate is always far off by chance.
 - the spread of slices: it blocks when it is beyond the limit and the intervals of best and worst slice do not
   overlap; else it warns.
 """
@@ -105,10 +105,8 @@ def _compare(evaluation: Evaluation, thresholds: Thresholds) -> Rule:
     gain = group.gain(metric, evaluation.measures[metric])
     limit = thresholds.margin if thresholds.rule == "better" else 0.0 - thresholds.margin
     decimals = decimals_of(gain)
-    ours, theirs = (
-        "undefined" if found[metric]["value"] is None else fixed(found[metric]["value"], decimals)
-        for found in (group.challenger, group.champion)
-    )
+    values = (found[metric]["value"] for found in (group.challenger, group.champion))
+    ours, theirs = ("undefined" if value is None else fixed(value, decimals) for value in values)
     both = f"{metric} {ours} against {theirs} of champion {evaluation.champion_version}"
     low = gain["low"]
     if low is None:
@@ -137,7 +135,8 @@ def _compare(evaluation: Evaluation, thresholds: Thresholds) -> Rule:
 def _judged(evaluation: Evaluation, thresholds: Thresholds) -> tuple[list[Group], list[Group]]:
     """Return the slices that can be judged, and those that cannot."""
     metric = thresholds.slice_metric
-    judged, too_small = [], []
+    judged: list[Group] = []
+    too_small: list[Group] = []
     for part in evaluation.slices:
         known = part.challenger.get(metric, UNKNOWN)["value"] is not None
         (judged if known and part.rows >= thresholds.min_rows else too_small).append(part)
@@ -157,9 +156,10 @@ def _drop(evaluation: Evaluation, thresholds: Thresholds, judged: list[Group]) -
         if value <= limit:
             fine += 1
             continue
-        sure = drop["low"] is None or drop["low"] > 0
-        verdict = "block" if sure else "warn"
-        doubt = "" if sure else ", though the interval includes no drop"
+        low = drop["low"]
+        verdict = "block" if low is not None and low > 0 else "warn"
+        doubt = "" if verdict == "block" else ", though the interval includes no drop"
+        doubt = ", though so few rows have no interval" if low is None else doubt
         sentence = (
             f"{metric} on {part.name} is worse than champion {version}'s by "
             f"{_exact(drop, limit, _rows(part))}, more than {limit:g}{doubt}"
@@ -197,9 +197,13 @@ def _spread(thresholds: Thresholds, judged: list[Group]) -> Iterator[Rule]:
         spread = (high["value"] or 0.0) - (low["value"] or 0.0)
         verdict, doubt = "pass", ""
         if spread > limit:
-            overlap = low["high"] is not None and high["low"] is not None and low["high"] >= high["low"]
-            verdict = "warn" if overlap else "block"
-            doubt = ", though their intervals overlap" if overlap else ""
+            top, bottom = (
+                low["high"],
+                high["low"],
+            )  # where the worst slice's interval ends, the best one's begins
+            verdict = "block" if top is not None and bottom is not None and top < bottom else "warn"
+            doubt = "" if verdict == "block" else ", though their intervals overlap"
+            doubt = ", though so few rows have no interval" if top is None or bottom is None else doubt
         sentence = (
             f"{metric} spreads by {spread:.3g} across {slicing}, from {_with_rows(lowest.name, low, lowest)} to "
             f"{_with_rows(highest.name, high, highest)}, {'at most' if spread <= limit else 'more than'} {limit:g}"
@@ -233,7 +237,7 @@ def _not_judged(thresholds: Thresholds, too_small: list[Group]) -> Iterator[Rule
 
 def _exact(estimate: Estimate, limit: float, rows: str) -> str:
     """Return the estimate, with more digits where rounding would put it on the other side of the limit."""
-    value = estimate["value"]
+    value = estimate["value"] or 0.0
     rounded = float(fixed(value, decimals_of(estimate)).replace(",", ""))
     shown = estimate_text(estimate, extra=rows)
     if (rounded > limit) == (value > limit) and (rounded < limit) == (value < limit):

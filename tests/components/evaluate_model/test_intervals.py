@@ -57,6 +57,24 @@ def test_bootstrap_equals_scikit_learn_on_the_same_weights():
         assert found[0, :, r] == pytest.approx(expected, abs=2e-6)
 
 
+@pytest.mark.parametrize("threshold", [0.5, 0.0, 2.0, None])
+def test_confusion_of_resamples_is_right_whatever_the_label_follows(threshold):
+    outcome, scored = samples.binary(2500)
+    by_chance = np.random.default_rng(4).integers(0, 2, 2500)
+    predicted = by_chance if threshold is None else scored.scores >= threshold
+    scored = type(scored)(scored.scores, predicted.astype(np.int32))
+    scorer = SCORERS["binary"](outcome, scored, everything(2500), ("auc", "accuracy", "recall"))
+    found = bootstrap.resample([scorer.statistic([0], np.arange(2500))], 2500, 5, seed=1)[0]
+    counts = weights.draw(2500, 6, (1, 0, 0))
+    for r in range(1, 6):
+        w = counts[:, r]
+        expected = [
+            sk.accuracy_score(outcome.codes, scored.predicted, sample_weight=w),
+            sk.recall_score(outcome.codes, scored.predicted, sample_weight=w),
+        ]
+        assert found[0, 1:, r] == pytest.approx(expected, abs=1e-6)
+
+
 def test_bootstrap_of_classes_and_numbers_equals_scikit_learn_on_the_same_weights():
     outcome, scored = samples.multiclass(120, 3)
     scorer = SCORERS["multiclass"](outcome, scored, everything(120), tuple(MEASURES["multiclass"]))
@@ -242,9 +260,21 @@ def test_too_few_rows_have_no_value_and_too_few_of_a_class_no_interval():
     rare[np.flatnonzero(outcome.codes == 1)[:4]] = True
     rare[np.flatnonzero(outcome.codes == 0)[:30]] = True
     group = intervals.estimate(outcome, {"challenger": scored}, [samples.by_mask(rare)], resamples=100)[0][1]
-    assert group.note == "too few rows of a class for intervals: 4, fewer than 5"
+    assert group.note == "too few rows of a class for all intervals: 4, fewer than 5"
     assert group.challenger["auc"]["value"] is not None
     assert group.challenger["auc"]["low"] is None
+    assert group.challenger["log_loss"]["low"] is not None
+
+
+@pytest.mark.parametrize("entries", [0, intervals.ANALYTIC_ENTRIES])
+def test_one_class_has_intervals_of_means_alone(entries):
+    outcome, scored = samples.binary(5000)
+    slicing = samples.by_mask(outcome.codes == 0)
+    group = intervals.estimate(
+        outcome, {"challenger": scored}, [slicing], resamples=100, analytic_entries=entries
+    )[0][1]
+    bounded = {name for name, estimate in group.challenger.items() if estimate["low"] is not None}
+    assert bounded == {"accuracy", "log_loss", "brier"}
 
 
 def test_one_class_has_the_metrics_that_need_no_second():

@@ -160,7 +160,11 @@ def test_champion_that_could_not_be_scored_warns():
 
 
 def piece(name, rows, drop=None, auc=AUC, by=("pay",)):
-    difference = None if drop is None else {"auc": estimate(-drop[0], -drop[2], -drop[1])}
+    difference = (
+        None
+        if drop is None
+        else {"auc": estimate(*(None if d is None else -d for d in (drop[0], drop[2], drop[1])))}
+    )
     return group(f"{by[0]} = {name}", by, rows, auc, difference=difference)
 
 
@@ -193,6 +197,15 @@ def test_slice_that_may_be_worse_by_chance_warns():
     assert sentences(rules) == [
         "auc on pay = Cash is worse than champion 3's by 0.05 (-0.01 to 0.11, 120 rows), more than 0.02, though "
         "the interval includes no drop: warn"
+    ]
+
+
+def test_slice_without_an_interval_warns():
+    found = evaluation(slices=[piece("Cash", 120, (0.050, None, None))], version="3")
+    rules = judged(found, slices={"max_drop": 0.02})
+    assert sentences(rules) == [
+        "auc on pay = Cash is worse than champion 3's by 0.050 (120 rows), more than 0.02, though so few rows have "
+        "no interval: warn"
     ]
 
 
