@@ -21,7 +21,7 @@ def find_bad_record(file: SourceFile, layout: Layout) -> str:
                 if record and len(record) != expected:
                     named = DELIMITERS[layout.delimiter]
                     return (
-                        f"{file.name}: line {line} has {len(record)} fields, the header has {expected} "
+                        f"{file.name}: line {line} has {len(record)} {'field' if len(record) == 1 else 'fields'}, the header has {expected} "
                         f"(delimiter: {named}): the line is cut off, or a text with the delimiter is not quoted"
                     )
                 line = records.line_num + 1

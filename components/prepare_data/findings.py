@@ -88,21 +88,24 @@ def judge(counts: Counts, label: Label, spec: LabelSpec, rules: Sequence[Rule]) 
                 f"{rule.name} drops {dropped} of {counts.read} rows ({percent(dropped / counts.read)})"
             )
     if counts.time_missing:
-        warnings.append(f"{counts.time_missing} rows without an event time are dropped: the split is by time")
+        rows = (
+            "1 row without an event time is"
+            if counts.time_missing == 1
+            else (f"{counts.time_missing} rows without an event time are")
+        )
+        warnings.append(f"{rows} dropped: the split is by time")
     return Findings(tuple(blocks), tuple(warnings))
 
 
 def _single(counts: Counts, spec: LabelSpec, name: str) -> list[str]:
     if spec.task == "regression":
         if counts.distinct_values < 2:
-            return [
-                f"the label {name} has a single value in all {counts.kept} rows: there is nothing to learn"
-            ]
+            return [f"the label {name} has a single value in {_all(counts.kept)}: there is nothing to learn"]
         return []
     seen = sorted({c for classes in counts.split_classes.values() for c, rows in classes.items() if rows})
     if len(seen) == 1:
         return [
-            f"the label {name} has a single class, {seen[0]!r}, in all {counts.kept} rows: there is nothing to learn"
+            f"the label {name} has a single class, {seen[0]!r}, in {_all(counts.kept)}: there is nothing to learn"
         ]
     return []
 
@@ -143,3 +146,7 @@ def _named(classes: Sequence[str]) -> str:
         return f"class {shown}"
     more = f" and {len(classes) - MOST_NAMED} more" if len(classes) > MOST_NAMED else ""
     return f"{len(classes)} classes ({shown}{more})"
+
+
+def _all(rows: int) -> str:
+    return "the only row" if rows == 1 else f"all {rows} rows"

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from penstock.components.html_report.numbers import number
 from penstock.components.prepare_data.labels import LabelSpec
 from penstock.components.source_files.column_types import dataset_type
 from penstock.components.source_files.session import first_row, identifier, literal
@@ -68,14 +67,14 @@ def _ranked(connection: duckdb.DuckDBPyConnection, names: Sequence[str], positiv
     rows = connection.execute(
         f"""WITH long AS (UNPIVOT (SELECT {columns}, __y = {literal(positive)} AS __p FROM sample)
             ON * EXCLUDE (__p) INTO NAME name VALUE v),
-        counted AS (SELECT name, v, count_if(__p) AS p, count_if(NOT __p) AS n FROM long WHERE isfinite(v)
+        counted AS (SELECT name, v, count(*) FILTER (__p) AS p, count(*) FILTER (NOT __p) AS n FROM long WHERE isfinite(v)
             GROUP BY name, v),
         ranked AS (SELECT name, p, n, sum(n) OVER (PARTITION BY name ORDER BY v) AS up_to FROM counted)
         SELECT name, CAST(sum(p * (2 * up_to - n)) AS DOUBLE) / (2.0 * sum(p) * sum(n)), sum(p), sum(n) FROM ranked
         GROUP BY name HAVING sum(p) > 0 AND sum(n) > 0"""
     ).fetchall()
     return {
-        name: f"AUC {number(max(auc, 1 - auc))} on {int(p + n)} rows"
+        name: f"AUC {max(auc, 1 - auc):.3f} on {int(p + n)} rows"
         for name, auc, p, n in rows
         if max(auc, 1 - auc) > NEAR_PERFECT_AUC and p + n >= FEWEST_ROWS
     }
@@ -96,7 +95,7 @@ def _pure(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[s
         GROUP BY name"""
     ).fetchall()
     return {
-        name: f"purity {number(float(best / c))} on {int(c)} rows"
+        name: f"purity {best / c:.3f} on {int(c)} rows"
         for name, best, c, values, top in rows
         if best / c > NEAR_PERFECT_PURITY
         and c >= FEWEST_ROWS
@@ -113,7 +112,7 @@ def _correlated(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> 
     )
     row = first_row(connection, f"SELECT {measures} FROM sample")
     return {
-        name: f"correlation {number(r)}"
+        name: f"correlation {r:.3f}"
         for name, r in zip(names, row, strict=True)
         if r is not None and abs(r) > NEAR_PERFECT_CORRELATION
     }

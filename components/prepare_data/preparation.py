@@ -139,7 +139,8 @@ def _prepare(
 def _count_missing(connection: duckdb.DuckDBPyConnection, counts: Counts, target: str, usable: str) -> None:
     row = first_row(
         connection,
-        f"SELECT count_if(({target}) IS NULL), count_if(({target}) IS NOT NULL AND NOT ({usable})) FROM labelled",
+        f"SELECT count(*) FILTER (({target}) IS NULL), "
+        f"count(*) FILTER (({target}) IS NOT NULL AND NOT ({usable})) FROM labelled",
     )
     counts.label_missing, counts.time_missing = row
 
@@ -157,7 +158,7 @@ def _check_weight(connection: duckdb.DuckDBPyConnection, weight: str, usable: st
     value = f"CAST({identifier(weight)} AS DOUBLE)"
     row = first_row(
         connection,
-        f"SELECT count_if({value} IS NULL), count_if(NOT (isfinite({value}) AND {value} > 0)) "
+        f"SELECT count(*) FILTER ({value} IS NULL), count(*) FILTER (NOT (isfinite({value}) AND {value} > 0)) "
         f"FROM labelled WHERE {usable}",
     )
     missing, wrong = row
@@ -186,7 +187,7 @@ def _write(
     fields = [(name, ARROW_TYPES[dataset_type(type_)]) for name, type_ in kept.items()]
     schema = pa.schema([*fields, (label.name, ARROW_TYPES[label_type])])
     statement = (
-        f"SELECT {', '.join(values)}, {target} AS {identifier(label.name)}, {side} AS {SPLIT} "
+        f"SELECT {', '.join([*values, f'{target} AS {identifier(label.name)}', f'{side} AS {SPLIT}'])} "
         f"FROM labelled WHERE {usable}"
     )
     streamed = pa.schema([*schema, (SPLIT, pa.string())])

@@ -98,8 +98,8 @@ def count_rules(
 ) -> tuple[int, dict[int, int]]:
     """Return the number of rows read, and by rule the rows that it dropped or changed."""
     setting = [rule.number for rule in rules if rule.column]
-    counts = [f"count_if({RULE} = {rule.number})" for rule in rules if rule.drop]
-    changed = [f"count_if({CHANGED}{number})" for number in setting]
+    counts = [f"count(*) FILTER ({RULE} = {rule.number})" for rule in rules if rule.drop]
+    changed = [f"count(*) FILTER ({CHANGED}{number})" for number in setting]
     try:
         row = first_row(
             connection, f"SELECT {', '.join(['count(*)', *counts, *changed])} FROM {cleaned.view}"

@@ -43,7 +43,7 @@ def test_line_with_too_many_fields(fault, write):
 
 
 def test_lines_inside_quotes_count(fault, write):
-    assert fault(write("a.csv", 'a,b\r\n1,"x\r\ny"\r\n5\r\n')).startswith("a.csv: line 4 has 1 fields")
+    assert fault(write("a.csv", 'a,b\r\n1,"x\r\ny"\r\n5\r\n')).startswith("a.csv: line 4 has 1 field")
 
 
 def test_quote_that_is_never_closed(fault, write):
@@ -159,7 +159,7 @@ def test_the_faulty_one_of_several_files_is_named(fault, write, tmp_path):
     write("in/a.csv", "a,b\n1,2\n")
     write("in/b.csv", "a,b\n1\n")
     assert fault(f"{tmp_path}/in") == (
-        "in/b.csv: line 2 has 1 fields, the header has 2 (delimiter: comma): "
+        "in/b.csv: line 2 has 1 field, the header has 2 (delimiter: comma): "
         "the line is cut off, or a text with the delimiter is not quoted"
     )
 
@@ -173,7 +173,7 @@ def test_unknown_format(fault, write):
 
 def test_line_that_is_cut_off_in_a_zstandard_file(fault, write):
     assert fault(write("a.csv.zst", pa.compress(b"a,b\n1,2\n3\n", codec="zstd", asbytes=True))) == (
-        "a.csv.zst: line 3 has 1 fields, the header has 2 (delimiter: comma): "
+        "a.csv.zst: line 3 has 1 field, the header has 2 (delimiter: comma): "
         "the line is cut off, or a text with the delimiter is not quoted"
     )
 

@@ -67,7 +67,7 @@ def test_remote_compressed_json_is_read(read, memory):
 def test_remote_faults_name_the_remote_file(fault, memory):
     memory.pipe("/bucket/a.csv", b"a,b\n1\n")
     assert fault("memory://bucket/a.csv") == (
-        "memory://bucket/a.csv: line 2 has 1 fields, the header has 2 (delimiter: comma): "
+        "memory://bucket/a.csv: line 2 has 1 field, the header has 2 (delimiter: comma): "
         "the line is cut off, or a text with the delimiter is not quoted"
     )
 

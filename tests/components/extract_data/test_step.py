@@ -40,7 +40,7 @@ def test_a_fault_ends_with_code_2_and_nothing_written(tmp_path, write, capsys):
     assert list(task.iterdir()) == []
     record = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert record["error"] == (
-        f"{path}: line 300002 has 1 fields, the header has 2 (delimiter: comma): "
+        f"{path}: line 300002 has 1 field, the header has 2 (delimiter: comma): "
         "the line is cut off, or a text with the delimiter is not quoted"
     )
 
