@@ -2,7 +2,6 @@
 
 import errno
 import importlib
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -52,8 +51,6 @@ def mount() -> None:
     for name in COMMANDS:
         importlib.import_module(f"penstock.{name}").register(app)
     for group, name in GROUPS.items():
-        if importlib.util.find_spec(f"penstock.{name}") is None:
-            continue
         app.add_typer(importlib.import_module(f"penstock.{name}").app, name=group)
 
 

@@ -35,7 +35,12 @@ def list_runs(
     from penstock.local.text_table import table
 
     folders = run_folders(find_project())
-    runs = [read_run(folder) for folder in folders[:most]]
+    runs = []
+    for folder in folders[:most]:
+        try:
+            runs.append(read_run(folder))
+        except UserError as error:
+            print(f"penstock: {error}", file=sys.stderr)
     if as_json:
         fields = ("id", "pipeline", "app", "state", "started", "ended", "command")
         print(json.dumps([{name: getattr(run, name) for name in fields} for run in runs], indent=1))

@@ -37,6 +37,17 @@ def test_list_shows_newest_first(looked_at: Toy) -> None:
     assert lines[2].split()[:4] == [ids(looked_at)[0], "training", "toy", "succeeded"]
 
 
+def test_list_passes_over_a_run_that_cannot_be_read(ran: Toy) -> None:
+    newest = ids(ran)[0]
+    (ran.runs / newest / "run.json").write_text("{")
+
+    ended = ran.penstock("runs", "list")
+
+    assert ended.returncode == 0
+    assert len(ended.stdout.splitlines()) == 3
+    assert f"{newest}/run.json cannot be read" in ended.stderr
+
+
 def test_list_without_runs_says_how_to_start_one(toy: Toy) -> None:
     ended = toy.penstock("runs", "list")
 

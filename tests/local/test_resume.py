@@ -102,6 +102,14 @@ def test_two_runs_at_once_both_succeed(toy: Toy) -> None:
     assert not list((toy.root / ".penstock" / "cache").glob(".*"))
 
 
+def test_two_equal_runs_at_once_both_succeed(toy: Toy) -> None:
+    runners = [toy.start("run", "--app", "toy") for _ in range(2)]
+    ends = [runner.communicate(timeout=60) for runner in runners]
+
+    assert [runner.returncode for runner in runners] == [0, 0], ends
+    assert rerun_of(toy) == []
+
+
 def test_running_run_is_left_alone_by_another(toy: Toy, tmp_path: Path) -> None:
     hanging = hang(toy, tmp_path)
     first = toy.start("run", "--app", "toy")
