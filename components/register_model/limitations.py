@@ -95,8 +95,9 @@ def _small_slices(facts: Facts) -> list[str]:
     few = sorted(small, key=lambda group: (-group["rows"], group["name"]))
     names = ", ".join(f"{group['name']} ({group['rows']})" for group in few[:MOST_NAMES])
     more = f" and {len(few) - MOST_NAMES} more" if len(few) > MOST_NAMES else ""
+    named = "1 slice" if len(few) == 1 else f"{len(few)} slices"
     return [
-        f"How good it is cannot be said for {len(few)} slices with fewer than {facts.min_slice_rows} test rows: "
+        f"How good it is cannot be said for {named} with fewer than {facts.min_slice_rows} test rows: "
         f"{names}{more}."
     ]
 
