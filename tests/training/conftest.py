@@ -134,7 +134,8 @@ def write_app(
         f"label: {{{label}}}\n"
         "split: {key: [Customer ID]}\n"
         f"features: {{exclude: {exclude}}}\n"
-        "evaluation: {slices: [plan], resamples: 200}\n" + SMALL_MODEL + more,
+        "evaluation: {slices: [plan], resamples: 200}\n"
+        "thresholds: {metrics: {}, improvement: {rule: off}}\n" + SMALL_MODEL + more,
         encoding="utf-8",
     )
     return folder

@@ -114,7 +114,7 @@ CASES = {
         CANNOT_BE_READ,
         ["customers.csv", "'plan'"],
     ),
-    "10,000 columns": (ten_thousand_columns, CANNOT_BE_READ, ["10,000 columns", "2,000"]),
+    "10,000 columns": (ten_thousand_columns, CANNOT_BE_READ, ["10000 columns", "2000", "data.query"]),
     "column absent": (without_column, IS_WRONG, ["support calls"]),
     "new column": (spoil_rows(set_to("surprise", "1")), IS_WRONG, ["surprise"]),
     "text among numbers": (spoil_rows(set_to("Months active", "many"), 0, 3), IS_WRONG, ["Months active"]),
@@ -201,7 +201,7 @@ SETTINGS = {
     ),
     "threshold of the wrong type": (
         "app.yaml",
-        "evaluation:|thresholds: {metrics: {auc: {min: high}}}\nevaluation:",
+        "metrics: {}|metrics: {auc: {min: high}}",
         ["app.yaml:", "thresholds.metrics.auc.min", "'high'"],
     ),
     "unknown key": ("app.yaml", "label:|lable:", ["app.yaml:", "lable", "label"]),

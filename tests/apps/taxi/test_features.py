@@ -6,7 +6,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-FILE = Path(__file__).parents[2] / "apps/taxi/features.py"
+FILE = Path(__file__).parents[3] / "apps/taxi/features.py"
 spec = importlib.util.spec_from_file_location("taxi_features", FILE)
 taxi = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(taxi)
