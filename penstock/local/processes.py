@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -136,6 +136,27 @@ class Processes:
             _signal_group(process.pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 process.wait()
+
+
+@contextlib.contextmanager
+def stop_on_signals(processes: Processes) -> Iterator[None]:
+    """Turn Ctrl-C, SIGTERM and a closed terminal into one orderly end."""
+
+    def stop(number: int, frame: object) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
+        processes.stop_all()
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def step_environment(python: Path, **extra: str) -> dict[str, str]:
