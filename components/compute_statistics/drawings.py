@@ -12,6 +12,7 @@ RARE = 5  # a value of fewer rows is not named
 BINS = 20
 SPARK_BINS = 16
 TOP = 12
+MOST_BARS = 24  # different numbers drawn one by one
 
 
 def top_values(feature: Feature, most: int) -> list[tuple[str, float]]:
@@ -29,18 +30,26 @@ def shown(value: str) -> str:
     return value if len(value) <= 40 else value[:39] + "…"
 
 
+def column_name(name: str) -> Html:
+    """Return a column's name that breaks between its words where the table is narrow."""
+    return Html(escape(name).replace("_", "_<wbr>"))
+
+
 def spark(feature: Feature) -> Html:
     """Draw a column's distribution for a table cell, as one small path."""
     if feature.is_text:
         values = [part for _, part in top_values(feature, SPARK_BINS)]
         what = f"shares of the {len(values)} most frequent values"
+    elif 1 < len(feature.counts) <= MOST_BARS:  # few numbers: one bar each, in their own order
+        values = [feature.counts[value] for value in sorted(feature.counts, key=float)]
+        what = f"rows of each of {len(values)} values"
     else:
         edges, values = bins(feature, SPARK_BINS)
         what = f"from {number(edges[0])} to {number(edges[-1])}" if edges else "no values"
     top = max(values, default=0.0)
     if not top:
         return Html("")
-    width = 96 // SPARK_BINS
+    width = 96 // max(len(values), SPARK_BINS)
     path = "".join(
         f"M{i * width} 24v-{max(round(23 * v / top), 1)}h{width - 1}V24" for i, v in enumerate(values) if v
     )
@@ -81,7 +90,7 @@ def histogram(feature: Feature) -> str:
 def bar_chart(feature: Feature) -> str:
     """Draw the most frequent values of a column; rare values and what is left are 'other'."""
     named = [(shown(value), count) for value, count in feature.top if count >= RARE][:TOP]
-    if not feature.is_text and len(feature.counts) < 25:  # few numbers: in their own order
+    if not feature.is_text and len(feature.counts) <= MOST_BARS:  # few numbers: in their own order
         common = {value: count for value, count in feature.top if count >= RARE}
         named = [(value, common[value]) for value in sorted(common, key=float)]
     other = (feature.present if feature.is_text else feature.finite) - sum(count for _, count in named)

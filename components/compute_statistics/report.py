@@ -6,7 +6,14 @@ One file of well under 1 MB up to 1,000 columns. Values of fewer than RARE rows 
 from collections.abc import Sequence
 from pathlib import Path
 
-from penstock.components.compute_statistics.drawings import bar_chart, histogram, spark, top_values
+from penstock.components.compute_statistics.drawings import (
+    MOST_BARS,
+    bar_chart,
+    column_name,
+    histogram,
+    spark,
+    top_values,
+)
 from penstock.components.html_report.numbers import number, share
 from penstock.components.html_report.page import Column, Html, Page, badge, escape
 from penstock.components.tfdv_library.summary import Dataset, Feature
@@ -110,7 +117,7 @@ def _numbers(page: Page, features: Sequence[Feature]) -> None:
     columns = [Column("Column"), Column("Distribution"), *(Column(title, numeric=True) for title in titles)]
     rows: list[Row] = [
         [
-            feature.name,
+            column_name(feature.name),
             spark(feature),
             _missing(feature),
             feature.unique,
@@ -140,7 +147,7 @@ def _texts(page: Page, features: Sequence[Feature]) -> None:
     ]
     rows: list[Row] = [
         [
-            feature.name,
+            column_name(feature.name),
             spark(feature),
             _missing(feature),
             feature.unique,
@@ -158,7 +165,7 @@ def _booleans(page: Page, features: Sequence[Feature]) -> None:
     page.heading("Yes and no")
     columns = [Column("Column"), Column("True", numeric=True), Column("Missing", numeric=True)]
     rows: list[Row] = [
-        [feature.name, share(feature.mean if feature.present else None), _missing(feature)]
+        [column_name(feature.name), share(feature.mean if feature.present else None), _missing(feature)]
         for feature in features
     ]
     page.table(columns, rows, caption="Yes/no columns; true: share of the rows that have a value")
@@ -181,7 +188,9 @@ def _by_slice(page: Page, everything: Dataset, slices: Sequence[Dataset]) -> Non
         ]
         compared = [feature for feature in everything.features.values() if feature.name != column]
         for feature in compared[:MOST_COMPARED]:
-            rows.append([feature.name, *(_typical(found.features.get(feature.name)) for found in shown)])
+            rows.append(
+                [column_name(feature.name), *(_typical(found.features.get(feature.name)) for found in shown)]
+            )
         page.table(head, rows, caption="Mean of numbers, share of true, most frequent text")
         if len(shown) < len(group):
             page.note(
@@ -208,7 +217,7 @@ def _details(page: Page, features: Sequence[Feature]) -> None:
     title = f"{len(drawn)} columns in detail" if left else f"All {len(drawn)} columns in detail"
     with page.details(title):
         for feature in drawn:
-            listed = feature.is_text or len(feature.counts) in range(1, 25)
+            listed = feature.is_text or 1 <= len(feature.counts) <= MOST_BARS
             page.figure(
                 bar_chart(feature) if listed else histogram(feature),
                 f"{number(feature.present)} values, {number(feature.unique)} different, "

@@ -27,7 +27,7 @@ class ValueCounts:
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.int64())
         column = column.drop_null()
-        if pa.types.is_floating(column.type):
+        if len(column) and pa.types.is_floating(column.type):
             finite = pc.is_finite(column)
             if not pc.all(finite).as_py():
                 self.infinite += pc.sum(pc.is_inf(column)).as_py()

@@ -40,7 +40,7 @@ def about_rows(
     expected: str,
     came: str,
     allowed: str = "",
-    examples: Sequence[str] = (),
+    examples: Sequence[object] = (),
 ) -> Finding:
     """Return a finding about some rows, with the sentence made of its parts.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from penstock.components.html_report import charts
 from penstock.components.html_report.numbers import number, share
-from penstock.components.html_report.page import Cell, Column, Page, badge
+from penstock.components.html_report.page import Cell, Column, Html, Page, badge, escape
 from penstock.components.validate_data.findings import Finding
 from penstock.components.validate_data.schema_rules import validated_features
 from penstock.components.validate_data.validation import BLOCK, OFF, Judgement
@@ -113,7 +113,7 @@ def _finding(one: Finding, found: Judgement) -> Sequence[Cell]:
     what = CHECKS.get(one.check, one.check.replace("_", " "))
     counted = one.rows is not None and one.check != "too_few_rows"
     return [
-        one.feature or "(all)",
+        _name(one.feature) if one.feature else "(all)",
         badge("block" if blocks else "warn", what),
         one.expected,
         one.came,
@@ -121,6 +121,11 @@ def _finding(one: Finding, found: Judgement) -> Sequence[Cell]:
         share(one.rows / found.data.rows) if counted and one.rows is not None and found.data.rows else None,
         ", ".join(one.examples),
     ]
+
+
+def _name(feature: str) -> Html:
+    """Return a feature's name that breaks between its words where the table is narrow."""
+    return Html(escape(feature).replace("_", "_<wbr>"))
 
 
 def _drift(page: Page, found: Judgement, comparison: Comparison) -> None:
@@ -143,7 +148,7 @@ def _drift(page: Page, found: Judgement, comparison: Comparison) -> None:
     ]
     rows: list[Sequence[Cell]] = [
         [
-            drift.feature,
+            _name(drift.feature),
             badge("warn", "drifted") if drift.drifted else badge("pass", "no"),
             drift.distance,
             drift.limit,
