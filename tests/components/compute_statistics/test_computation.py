@@ -161,7 +161,7 @@ def test_refuses_weights_that_weigh_nothing(tmp_path: Path, weights: list[object
 
 def test_refuses_a_weight_that_is_not_there(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "data", {"x": [1]})
-    with pytest.raises(StepError, match="^the weight 'w' is no column of the data$"):
+    with pytest.raises(StepError, match=r"^the weight 'w' is no column of the data$"):
         compute(dataset, weight="w")
 
 
