@@ -1,8 +1,10 @@
 """Reads the account of a run from the KFP API, where the steps' own last log lines are the only witness.
 
 The API of 2.14 to 2.17 keeps no outputs, no reason and no exit code of a task, and the status that an exit
-handler is given says RUNNING of runs that have failed. What is there: the tasks' states, the log of each
-node (also of a pod that is gone), and in the workflow the platform's word on a node (OOMKilled).
+handler is given says RUNNING of runs that have failed. What is there: the graph of the workflow that KFP made
+of the run, with the platform's word on a node (OOMKilled), and the log of each node, also of a pod that is gone.
+The tasks of API v2 have ids of their own and name only their children's nodes: they are used where the workflow
+cannot be had.
 """
 
 import base64
@@ -18,7 +20,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from penstock.components.model_registry.run_account import RunAccount, StepAccount, settled_state
+from penstock.components.model_registry.run_account import (
+    RunAccount,
+    StepAccount,
+    milliseconds,
+    settled_state,
+    stopped_at,
+)
 from penstock.components.step_io.errors import StepError
 from penstock.components.step_io.record import from_line, now
 
@@ -30,7 +38,16 @@ TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"
 TOKEN = "/var/run/secrets/kubeflow/pipelines/token"
 REQUEST_S = 5.0
 ALL_REQUESTS_S = 30.0
-STATES = {"FAILED": "failed", "SUCCEEDED": "succeeded", "SKIPPED": "skipped", "RUNNING": "running"}
+EXECUTOR = "executor"  # KFP's name of the node that runs a task's container
+OURS = "notify"
+PHASES = {
+    "Succeeded": "succeeded",
+    "Failed": "failed",
+    "Error": "failed",
+    "Skipped": "skipped",
+    "Omitted": "skipped",
+}
+NEVER_RAN = ("Skipped", "Omitted", "Pending")
 
 
 class KfpApi:
@@ -56,14 +73,14 @@ class KfpApi:
             log.debug("no log of node %s: %s", node, error)
             return ""
 
-    def messages(self, run_id: str) -> dict[str, str]:
-        """Return the platform's word on each node, from the workflow that KFP made of the run."""
+    def nodes(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """Return the nodes of the workflow that KFP made of the run; none when they cannot be had."""
         try:
             found = self._get(f"/apis/v1beta1/runs/{quote(run_id, safe='')}")
             nodes = json.loads(found["pipeline_runtime"]["workflow_manifest"])["status"]["nodes"]
-            return {node: text for node, status in nodes.items() if (text := status.get("message"))}
-        except (StepError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.debug("no messages of nodes: %s", error)
+            return dict(nodes)
+        except (StepError, ValueError, KeyError, TypeError) as error:
+            log.warning("the workflow of the run cannot be had: %s", error)
             return {}
 
     def _get(self, path: str) -> dict[str, Any]:
@@ -96,58 +113,78 @@ def read_kfp_run(api: KfpApi, run_id: str, pipeline: str, app: str) -> RunAccoun
     """
     found = api.run(run_id)
     details = (found.get("run_details") or {}).get("task_details") or []
-    by_id = {detail.get("task_id", ""): detail for detail in details}
-    steps: list[StepAccount] = []
-    messages: dict[str, str] | None = None
-    for detail in details:
-        executor = _executor(detail, by_id)
-        if executor is None:
-            continue
-        nodes = list(_nodes(detail, by_id))
-        cached = executor.get("state") == "SKIPPED"
-        record = {} if cached else _record(api, run_id, nodes)
-        failed = detail.get("state") == "FAILED"
-        if failed and not record.get("error") and messages is None:
-            messages = api.messages(run_id)
-        steps.append(_step(detail, record, cached, nodes, messages or {} if failed else {}))
-    steps = [step for step in steps if step.step != "notify"]
-    arguments = (found.get("runtime_config") or {}).get("parameters") or {}
+    nodes = api.nodes(run_id)
+    told = _steps_of_workflow(api, run_id, nodes) if nodes else _steps_of_tasks(api, run_id, details)
+    steps = [step for step in told if step.step != OURS]
+    if not steps:
+        raise StepError(f"the KFP API at {api.host} tells of no step of run {run_id}: look at its page")
+    state, error = settled_state(steps), ""
+    failed = [str(detail.get("display_name") or "") for detail in details if detail.get("state") == "FAILED"]
+    if failed and not nodes and stopped_at(steps) is None:
+        state = "failed"
+        error = f"KFP calls these failed, and no step says why: {', '.join(filter(None, failed))}"
     return RunAccount(
         id=run_id,
         pipeline=pipeline,
         app=app,
-        state=settled_state(steps),
-        steps=steps,
+        state=state,
+        error=error,
+        steps=sorted(steps, key=lambda step: milliseconds(step.started)),
         executor="kfp",
         started=found.get("created_at") or "",
         ended=now(),
-        arguments=arguments,
+        arguments=(found.get("runtime_config") or {}).get("parameters") or {},
         report=f"{api.host}/#/runs/details/{run_id}",
     )
 
 
-def _executor(detail: Mapping[str, Any], by_id: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the child that runs a task's container; None for drivers, groups and containers themselves."""
-    if str(detail.get("display_name") or "").startswith("executor"):
-        return None
-    for child in detail.get("child_tasks") or []:
-        found = by_id.get(child.get("pod_name", ""), {})
-        if str(found.get("display_name") or "").startswith("executor"):
-            return found
-    return None
+def _steps_of_workflow(
+    api: KfpApi, run_id: str, nodes: Mapping[str, Mapping[str, Any]]
+) -> Iterator[StepAccount]:
+    """Yield the tasks of a workflow: the nodes that hold one named `executor`."""
+    for node in nodes.values():
+        if _is_executor(node):
+            continue  # its children are its attempts, and whatever comes after it
+        executors = [name for name in node.get("children") or [] if _is_executor(nodes.get(name, {}))]
+        if not executors:
+            continue  # a driver or a group
+        executor = nodes[executors[0]]
+        attempts = [name for name in executor.get("children") or [] if _is_executor(nodes.get(name, {}))]
+        containers = [*reversed(attempts), executors[0]]  # the last attempt counts
+        phase = str(executor.get("phase") or node.get("phase"))
+        record = _record(api, run_id, containers) if phase not in NEVER_RAN else {}
+        messages = [str(nodes[name].get("message") or "") for name in containers]
+        yield _step(
+            str(node.get("displayName") or ""),
+            "cached"
+            if phase == "Skipped" and node.get("phase") == "Succeeded"
+            else PHASES.get(phase, "running"),
+            record,
+            str(node.get("startedAt") or ""),
+            str(node.get("finishedAt") or ""),
+            next(filter(None, messages), ""),
+        )
 
 
-def _nodes(detail: Mapping[str, Any], by_id: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the nodes whose log may hold the task's record: its container, then its attempts, the last first."""
-    for child in detail.get("child_tasks") or []:
-        node = child.get("pod_name", "")
-        yield node
-        attempts = by_id.get(node, {}).get("child_tasks") or []
-        yield from (attempt.get("pod_name", "") for attempt in reversed(attempts))
+def _steps_of_tasks(api: KfpApi, run_id: str, details: list[dict[str, Any]]) -> Iterator[StepAccount]:
+    """Yield the tasks of API v2 whose container left a record: nothing else tells them from groups."""
+    for detail in details:
+        children = [str(child.get("pod_name") or "") for child in detail.get("child_tasks") or []]
+        name = str(detail.get("display_name") or "")
+        if not children or name.startswith(EXECUTOR) or name.endswith("driver"):
+            continue
+        if record := _record(api, run_id, children):
+            state = str(record.get("state") or "")
+            started, ended = str(detail.get("start_time") or ""), str(detail.get("end_time") or "")
+            yield _step(name, state, record, started, ended, "")
+
+
+def _is_executor(node: Mapping[str, Any]) -> bool:
+    return str(node.get("displayName") or "").startswith(EXECUTOR)
 
 
 def _record(api: KfpApi, run_id: str, nodes: list[str]) -> dict[str, Any]:
-    """Return the last step record in the logs of a task's nodes; empty when it left none."""
+    """Return the last step record in the first of the logs that holds one; empty when none does."""
     for node in filter(None, nodes):
         for line in reversed(api.log_of(run_id, node).splitlines()):
             if record := from_line(line.strip()):
@@ -156,14 +193,8 @@ def _record(api: KfpApi, run_id: str, nodes: list[str]) -> dict[str, Any]:
 
 
 def _step(
-    detail: Mapping[str, Any],
-    record: Mapping[str, Any],
-    cached: bool,
-    nodes: list[str],
-    messages: Mapping[str, str],
+    title: str, state: str, record: Mapping[str, Any], started: str, ended: str, message: str
 ) -> StepAccount:
-    title = str(detail.get("display_name") or "")
-    state = "cached" if cached else STATES.get(str(detail.get("state")), "running")
     if state == "failed" and record.get("state") == "blocked":
         state = "blocked"
     return StepAccount(
@@ -171,9 +202,9 @@ def _step(
         title=title,
         step=str(record.get("step") or title.replace("-", "_")),
         state=state,
-        started=str(record.get("started") or detail.get("start_time") or ""),
-        ended=str(record.get("ended") or detail.get("end_time") or ""),
+        started=str(record.get("started") or started),
+        ended=str(record.get("ended") or ended),
         record=record,
         evidence=str((record.get("inputs") or {}).get("evidence") or "") if state == "blocked" else "",
-        message=next((messages[node] for node in reversed(nodes) if node in messages), ""),
+        message=message if state == "failed" else "",
     )
