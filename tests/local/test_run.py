@@ -55,7 +55,7 @@ def test_run_json_holds_what_the_brief_says(toy: Toy) -> None:
     assert run["arguments"]["source"] == str(toy.steering)
     produce = run["steps"][2]
     assert (produce["title"], produce["step"], produce["log"]) == ("produce", "produce", "logs/produce.log")
-    assert produce["record"]["results"] == {"rows": 3}
+    assert produce["record"]["results"] == {"rows": 3, "limits": {"most": None, "least": [1, None]}}
     assert produce["record"]["version"] == {"image": produce["image"], "code": run["code_version"]}
     assert run["steps"][4]["title"] == "gate: data"
     assert produce["peak_mib"] > 5

@@ -92,14 +92,14 @@ STEPS = [
     ),
     (
         "produce",
-        "source: str, fingerprint: str, dataset: dsl.Output[dsl.Dataset], rows: dsl.OutputPath(int)",
+        "source: str, fingerprint: str, dataset: dsl.Output[dsl.Dataset], rows: dsl.OutputPath(int), limits: dsl.OutputPath(dict)",
         "source: str, fingerprint: str, dataset: OutputArtifact",
-        "rows: int",
+        "rows: int\n    limits: dict",
         "numbers = json.loads(fingerprint)\n"
         '    (dataset.path / "inner").mkdir(parents=True)\n'
         '    (dataset.path / "numbers.json").write_text(fingerprint)\n'
         '    (dataset.path / "inner" / "count.txt").write_text(str(len(numbers)))\n'
-        "    return Outputs(len(numbers))",
+        '    return Outputs(len(numbers), {"most": None, "least": [1, None]})',
     ),
     (
         "judge",
@@ -113,11 +113,12 @@ STEPS = [
     ),
     (
         "learn",
-        "source: str, seed: int, dataset: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model], "
+        "source: str, seed: int, limits: dict, dataset: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model], "
         "notes: dsl.Output[dsl.Markdown]",
-        "source: str, seed: int, dataset: InputArtifact, model: OutputArtifact, notes: OutputArtifact",
+        "source: str, seed: int, limits: dict, dataset: InputArtifact, model: OutputArtifact, notes: OutputArtifact",
         "pass",
         'numbers = json.loads((dataset.path / "numbers.json").read_text())\n'
+        '    assert limits == {"most": None, "least": [1, None]}, limits\n'
         "    model.path.write_text(str(sum(numbers) + seed))\n"
         '    notes.path.write_text("# Learned")',
     ),
@@ -163,7 +164,7 @@ def training(app: str, app_uri: str, source: str, seed: int = 0, query: str = ""
                 evidence=judged.outputs["report"],
                 subject="data",
             ).set_display_name("gate: data")
-            learn(source=source, seed=seed, dataset=produced.outputs["dataset"]).after(stop)
+            learn(source=source, seed=seed, limits=produced.outputs["limits"], dataset=produced.outputs["dataset"]).after(stop)
 '''
 
 APP = """name: toy
