@@ -288,9 +288,10 @@ class SqliteStore:
             f" join experiments e on e.experiment_id = r.experiment_id where {condition}",
             values,
         )
+        query = 'select "key", value from tags where run_uuid = ?'
         return [
-            StoredRun(*row, dict(self._rows('select "key", value from tags where run_uuid = ?', [row[0]])))
-            for row in rows
+            StoredRun(run_id, name, status, artifact_uri, started, dict(self._rows(query, [run_id])))
+            for run_id, name, status, artifact_uri, started in rows
         ]
 
     def _experiment(self, name: str) -> tuple[int, str]:

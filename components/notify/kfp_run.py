@@ -119,10 +119,16 @@ def read_kfp_run(api: KfpApi, run_id: str, pipeline: str, app: str) -> RunAccoun
     if not steps:
         raise StepError(f"the KFP API at {api.host} tells of no step of run {run_id}: look at its page")
     state, error = settled_state(steps), ""
-    failed = [str(detail.get("display_name") or "") for detail in details if detail.get("state") == "FAILED"]
+    failed = [
+        name
+        for detail in details
+        if detail.get("state") == "FAILED"
+        and (name := str(detail.get("display_name") or ""))
+        and not name.startswith(EXECUTOR)
+    ]
     if failed and not nodes and stopped_at(steps) is None:
         state = "failed"
-        error = f"KFP calls these failed, and no step says why: {', '.join(filter(None, failed))}"
+        error = f"KFP calls these failed, and no step says why: {', '.join(failed)}"
     return RunAccount(
         id=run_id,
         pipeline=pipeline,
