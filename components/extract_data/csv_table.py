@@ -1,6 +1,6 @@
 """CSV files as a DuckDB relation: types from all values of a column, not from a sample."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,8 +20,9 @@ INTEGER, DECIMAL, LONG, BOOLEAN, TEXT = 1, 2, 4, 8, 16
 SAMPLE_ROWS = 2_000
 COLUMNS_AT_ONCE = 500  # of a wide file, so that one statement stays small
 
-# Leading zeros make a text (0042 is an id), as do a thousands separator, a plus sign and 0x10.
-FLOAT_PATTERN = r"-?([1-9][0-9]*|0)?(\.[0-9]*)?([eE][+-]?[0-9]+)?|[+-]?(nan|NaN|NAN|inf|Inf|INF|[Ii]nfinity)"
+# Leading zeros make a text (0042 is an id), and so do a plus sign, 1_000 and 0x10.
+FLOAT_PATTERN = r"-?(([1-9][0-9]*|0)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+NOT_FINITE_PATTERN = r"[+-]?(nan|NaN|NAN|inf|Inf|INF|[Ii]nfinity)"
 LONG_PATTERN = r"-?[1-9][0-9]*"
 
 
@@ -97,26 +98,34 @@ def _kinds(connection: duckdb.DuckDBPyConnection, group: Group, names: Sequence[
     for start in range(0, len(names), COLUMNS_AT_ONCE):
         part = names[start : start + COLUMNS_AT_ONCE]
         sample = f"(SELECT * FROM {_scan(group)} LIMIT {SAMPLE_ROWS})"
-        seen = _kinds_in(connection, sample, part)
-        open_ = [name for name in part if not seen[name] & TEXT]
-        found |= seen | (_kinds_in(connection, _scan(group), open_) if open_ else {})
+        seen = _kinds_in(connection, sample, dict.fromkeys(part, 0))
+        open_ = {name: kinds for name, kinds in seen.items() if not kinds & TEXT}
+        rest = _kinds_in(connection, _scan(group), open_) if open_ else {}
+        found |= {name: seen[name] | rest.get(name, 0) for name in part}
     return found
 
 
-def _kinds_in(connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str]) -> dict[str, int]:
-    measured = ", ".join(f"coalesce(bit_or({_kind(name)}), 0)" for name in names)
-    row = first_row(connection, f"SELECT {measured} FROM {relation}")
-    return dict(zip(names, row, strict=True))
+def _kinds_in(
+    connection: duckdb.DuckDBPyConnection, relation: str, expected: Mapping[str, int]
+) -> dict[str, int]:
+    measured = ", ".join(f"coalesce(bit_or({_kind(name, kinds)}), 0)" for name, kinds in expected.items())
+    return dict(zip(expected, first_row(connection, f"SELECT {measured} FROM {relation}"), strict=True))
 
 
-def _kind(name: str) -> str:
-    value = f"trim({identifier(name)})"
+def _kind(name: str, expected: int) -> str:
+    """Return the SQL expression of a value's kind; what is expected of the column is tried first, as it is fast."""
+    column = identifier(name)
+    value = f"trim({column})"
+    fast = ""
+    if column_type(expected) == "int64":
+        fast = f"WHEN CAST(TRY_CAST({column} AS BIGINT) AS VARCHAR) = {column} THEN {INTEGER} "
+    elif column_type(expected) == "double":
+        fast = f"WHEN regexp_full_match({column}, '{FLOAT_PATTERN}') THEN {DECIMAL} "
     return (
-        f"CASE WHEN {identifier(name)} IS NULL THEN 0 "
+        f"CASE WHEN {column} IS NULL THEN 0 {fast}"
         f"WHEN CAST(TRY_CAST({value} AS BIGINT) AS VARCHAR) = {value} THEN {INTEGER} "
-        f"WHEN regexp_full_match({value}, '{FLOAT_PATTERN}') "
-        f"AND TRY_CAST({value} AS DOUBLE) IS NOT NULL "
-        f"THEN (CASE WHEN regexp_full_match({value}, '{LONG_PATTERN}') THEN {LONG} ELSE {DECIMAL} END) "
+        f"WHEN regexp_full_match({value}, '{LONG_PATTERN}') THEN {LONG} "
+        f"WHEN regexp_full_match({value}, '{FLOAT_PATTERN}|{NOT_FINITE_PATTERN}') THEN {DECIMAL} "
         f"WHEN lower({value}) IN ('true', 'false') THEN {BOOLEAN} ELSE {TEXT} END"
     )
 
