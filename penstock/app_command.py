@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 @app_commands.command("new")
 def new_app(
-    name: Annotated[str, typer.Argument(help="Name of the app: letters, digits, _ and -.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME|PATH", help="A name (letters, digits, _ and -), or a folder's path."),
+    ],
     source: Annotated[
         str, typer.Option(help="File, glob, directory or URI of CSV, JSON Lines or Parquet files.")
     ],

@@ -65,7 +65,7 @@ def write_app(project: Project, name: str, source: str, label: str, copy: bool =
 
     Args:
         project: The project that gets the app.
-        name: Folder under apps/, and name of the model.
+        name: Folder under apps/, and name of the model; or the path of a folder elsewhere.
         source: Where the data are; a local path is read from the working directory.
         label: Column that the model learns to predict.
         copy: Copy a local file into the app's folder data/.
@@ -74,13 +74,15 @@ def write_app(project: Project, name: str, source: str, label: str, copy: bool =
         UserError: The name does not fit or is taken, there is nothing at a local source, or its header does
             not name the label.
     """
+    folder = Path.cwd() / Path(name).expanduser() if "/" in name else project.apps / name
+    name = folder.name
     if not NAME.fullmatch(name):
         raise UserError(
             f"{name!r} is no name for an app: letters, digits, _ and -, starting with a letter, at most 63 characters"
         )
-    folder = project.apps / name
     if (folder / SETTINGS_FILE).exists():
-        raise UserError(f"apps/{name}/{SETTINGS_FILE} is there already: take another name, or edit that file")
+        where = f"apps/{name}" if folder == project.apps / name else folder
+        raise UserError(f"{where}/{SETTINGS_FILE} is there already: take another name, or edit that file")
     if not label:
         raise UserError("--label is empty: name the column that the model learns to predict")
     _check_label(Path.cwd() / Path(source).expanduser(), label)
