@@ -56,7 +56,8 @@ class Findings:
 
 def judge(counts: Counts, label: Label, spec: LabelSpec, rules: Sequence[Rule]) -> Findings:
     """Judge whether a model can be trained and measured on the prepared rows."""
-    blocks, warnings = [], []
+    blocks: list[str] = []
+    warnings: list[str] = []
     name = repr(label.name)
     candidates = counts.read - counts.dropped_by_rules(rules)
     if candidates and counts.label_missing > label.max_missing * candidates:
@@ -120,7 +121,8 @@ def _empty_splits(counts: Counts) -> list[str]:
 
 
 def _classes(counts: Counts, spec: LabelSpec, name: str) -> Findings:
-    blocks, warnings = [], []
+    blocks: list[str] = []
+    warnings: list[str] = []
     for split in SPLITS:
         if not counts.split_rows[split]:
             continue

@@ -97,8 +97,8 @@ def test_new_app_reads_the_header_of_a_compressed_file_with_semicolons(project: 
 
 
 def test_new_app_refuses_a_name_that_is_none(project: Project, call: Call) -> None:
-    assert error_of(call("app", "new", "../churn", "--source", "customers.csv", "--label", "x")) == (
-        "'../churn' is no name for an app: letters, digits, _ and -, starting with a letter, at most 63 characters"
+    assert error_of(call("app", "new", "5 churn", "--source", "customers.csv", "--label", "x")) == (
+        "'5 churn' is no name for an app: letters, digits, _ and -, starting with a letter, at most 63 characters"
     )
 
 
@@ -193,3 +193,9 @@ def test_compile_check_names_a_file_without_a_pipeline(pipelines: Path, call: Ca
     assert error_of(call("compile", "--check")) == (
         "pipelines/compiled/ holds old.yaml, of which there is no pipeline: delete it"
     )
+
+
+def test_new_app_goes_to_a_path_when_one_is_given(project: Project, call: Call, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / "churn"
+    assert call("app", "new", str(elsewhere), "--source", "customers.csv", "--label", "left?").exit_code == 0
+    assert "name: churn\n" in (elsewhere / "app.yaml").read_text()
