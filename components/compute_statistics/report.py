@@ -93,6 +93,9 @@ def _remarks(features: Sequence[Feature]) -> list[tuple[str, str]]:
             found.append(
                 (1, name, f"{name} holds {feature.nan:,} NaN and {feature.infinite:,} infinite values")
             )
+        elif feature.missing_share > 0.99:
+            rows = f"{feature.present:,} of {feature.rows:,} rows"
+            found.append((2, name, f"{name} has a value in {rows} only"))
         elif feature.missing_share > 0.5:
             found.append((2, name, f"{name} is missing in {share(feature.missing_share)} of the rows"))
         elif feature.unique == 1:

@@ -1,6 +1,7 @@
 """Reads and writes schemas: TFDV's proto as text, one `feature { ... }` for each column."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from penstock.components.step_io.errors import StepError
 SCHEMA_FILE = "schema.pbtxt"
 FIRST = ("name", "type", "presence", "shape", "value_count")  # of a feature's fields, as people read them
 ONE_LINE = 90
+NAME = re.compile(r"""\bname\s*:\s*["']([^"']+)""")
 
 
 def read_schema(path: Path, name: str = "") -> schema_pb2.Schema:
@@ -46,9 +48,8 @@ def lines_of_features(path: Path) -> dict[str, int]:
     """Return the line on which each feature's name stands (the first, where one stands twice)."""
     lines: dict[str, int] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        key, _, value = line.strip().partition(":")
-        if key == "name":
-            lines.setdefault(value.partition("#")[0].strip().strip("\"'"), number)
+        for name in NAME.findall(line.partition("#")[0]):
+            lines.setdefault(name, number)
     return lines
 
 

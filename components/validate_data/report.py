@@ -12,6 +12,7 @@ from penstock.components.validate_data.validation import BLOCK, OFF, Judgement
 from penstock.components.validate_data.value_skew import CATEGORICAL, Comparison, Drift
 
 MOST_FINDINGS = 500
+MOST_SENTENCES = 5
 MOST_DRAWN = 6  # features whose change is drawn
 MOST_COMPARED = 500
 
@@ -92,6 +93,9 @@ def _schema(page: Page, found: Judgement) -> None:
             "values, the allowed values and ranges."
         )
         return
+    page.list(one.sentence for one in found.findings[:MOST_SENTENCES])
+    if len(found.findings) > MOST_SENTENCES:
+        page.note(f"and {len(found.findings) - MOST_SENTENCES:,} more in the table")
     columns = [
         Column("Feature"),
         Column("What"),

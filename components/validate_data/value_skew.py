@@ -37,6 +37,7 @@ DEFAULTS = {CATEGORICAL: 0.1, NUMERIC: 0.05}
 SKETCH_NOISE = 0.002
 LEVEL = 0.001  # chance that a run without any change fires
 MOST_VALUES = 1_000  # text of more different values is not compared, unless it has a domain
+RARE = 4.5  # values of fewer than five rows are compared, but not drawn
 MISSING = "(missing)"
 OTHER = "(other)"
 
@@ -185,7 +186,7 @@ def _categorical(
         f"feature {feature.name!r}: {what} in {share(shares_now.get(top, 0.0))} of the rows, "
         f"was {share(shares_before.get(top, 0.0))}"
     )
-    shown = values[:12]
+    shown = [value for value in values if _rows(value, shares_now, now, shares_before, before) >= RARE][:12]
     return Drift(
         feature.name,
         CATEGORICAL,
@@ -197,6 +198,13 @@ def _categorical(
         tuple(shares_now.get(value, 0.0) for value in shown),
         tuple(shares_before.get(value, 0.0) for value in shown),
     )
+
+
+def _rows(
+    value: str, now: Mapping[str, float], data: Feature, before: Mapping[str, float], baseline: Feature
+) -> float:
+    """Return in how many rows a value is, now or before, whichever is more."""
+    return max(now.get(value, 0.0) * data.rows, before.get(value, 0.0) * baseline.rows)
 
 
 def _shares(found: Feature, known: Sequence[str] | None) -> dict[str, float]:
