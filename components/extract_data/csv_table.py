@@ -12,12 +12,20 @@ from penstock.components.source_files.column_types import SQL_TYPES
 from penstock.components.source_files.csv_layout import Layout, read_layout
 from penstock.components.source_files.encoding import find_damage, find_invalid_byte
 from penstock.components.source_files.listing import SourceFile
-from penstock.components.source_files.session import disk_sentence, first_row, identifier, literal, one_line
+from penstock.components.source_files.session import (
+    first_row,
+    identifier,
+    literal,
+    one_line,
+    resource_sentence,
+)
 from penstock.components.step_io.errors import StepError
 
 # What the values of a column are, as bits: a column's type follows from all of its values.
 INTEGER, DECIMAL, LONG, BOOLEAN, TEXT = 1, 2, 4, 8, 16
 SAMPLE_ROWS = 2_000
+LONGEST_LINE = 8 * 2**20  # bytes
+BUFFER = 32 * 2**20  # DuckDB would take 16 times the longest line, for each of several buffers
 COLUMNS_AT_ONCE = 500  # of a wide file, so that one statement stays small
 
 # Leading zeros make a text (0042 is an id), and so do a plus sign, 1_000 and 0x10.
@@ -142,7 +150,7 @@ def _scan(group: Group) -> str:
     return (
         f"read_csv([{paths}], auto_detect = false, header = true, skip = {group.layout.skip}, "
         f"delim = {literal(group.layout.delimiter)}, quote = '\"', escape = '\"', nullstr = '', "
-        f"strict_mode = true, compression = '{compression}', max_line_size = 16777216, columns = {{{columns}}})"
+        f"strict_mode = true, compression = '{compression}', max_line_size = {LONGEST_LINE}, buffer_size = {BUFFER}, columns = {{{columns}}})"
     )
 
 
@@ -157,10 +165,12 @@ def csv_errors(group: Group) -> Iterator[None]:
 
 def csv_sentence(group: Group, error: duckdb.Error) -> str:
     """Look for what is wrong with the files and return it as a sentence."""
-    if full := disk_sentence(error):
+    if full := resource_sentence(error):
         return full
     for file in group.files:
         if sentence := find_damage(file) or find_invalid_byte(file) or find_bad_record(file, group.layout):
             return sentence
+    if "Maximum line size" in str(error):
+        return f"{group.files[0].name}: a line is longer than {LONGEST_LINE // 2**20} MiB: shorten its texts"
     # Never DuckDB's whole message: it holds the line.
     return f"{group.files[0].name} cannot be read as CSV: {one_line(error).partition(' Original Line')[0]}"

@@ -31,12 +31,12 @@ from penstock.components.source_files.selection import Selection, to_iso
 from penstock.components.source_files.session import (
     check_select,
     connect,
-    disk_sentence,
     first_row,
     identifier,
     lock,
     one_line,
     query_errors,
+    resource_sentence,
 )
 from penstock.components.source_files.shards import ARROW_TYPES, BLOCK_ROWS, RowHash, ShardWriter, blocks
 from penstock.components.step_io.errors import StepError
@@ -282,7 +282,7 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, duckdb.Error) as error:
-        if sentence := disk_sentence(error):
+        if sentence := resource_sentence(error):
             raise StepError(sentence) from error
         raise
 

@@ -9,7 +9,13 @@ from penstock.components.extract_data.faults import find_bad_json
 from penstock.components.source_files.csv_layout import check_names
 from penstock.components.source_files.encoding import find_damage, find_invalid_byte
 from penstock.components.source_files.listing import SourceFile
-from penstock.components.source_files.session import disk_sentence, first_row, identifier, literal, one_line
+from penstock.components.source_files.session import (
+    first_row,
+    identifier,
+    literal,
+    one_line,
+    resource_sentence,
+)
 from penstock.components.step_io.errors import StepError
 
 # What DuckDB calls the union of a key's values; JSON is a mixture, read as text.
@@ -98,7 +104,7 @@ def _has_fault(files: Sequence[SourceFile]) -> bool:
 
 
 def _sentence(files: Sequence[SourceFile], error: duckdb.Error | None) -> str:
-    if error is not None and (full := disk_sentence(error)):
+    if error is not None and (full := resource_sentence(error)):
         return full
     for file in files:
         if sentence := find_damage(file) or find_invalid_byte(file) or find_bad_json(file):

@@ -14,10 +14,10 @@ from penstock.components.prepare_data.settings import Label, Rule
 from penstock.components.source_files.column_types import dataset_type
 from penstock.components.source_files.session import (
     check_select,
-    disk_sentence,
     first_row,
     identifier,
     one_line,
+    resource_sentence,
 )
 from penstock.components.step_io.errors import StepError
 
@@ -114,7 +114,7 @@ def blame(
     connection: duckdb.DuckDBPyConnection, cleaned: Cleaned, rules: Sequence[Rule], error: duckdb.Error
 ) -> str:
     """Return the sentence for an error while rows went through the rules: it names the first that fails."""
-    if full := disk_sentence(error):
+    if full := resource_sentence(error):
         return full
     for rule, view in zip(rules, cleaned.stages, strict=True):
         column = RULE if rule.drop else identifier(rule.column)

@@ -85,24 +85,30 @@ def query_errors(where: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise StepError(disk_sentence(error) or f"{where}: {one_line(error)}") from error
+        raise StepError(resource_sentence(error) or f"{where}: {one_line(error)}") from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise StepError(disk_sentence(error)) from error
+        raise StepError(resource_sentence(error)) from error
 
 
-def disk_sentence(error: Exception) -> str:
-    """Return a sentence when the error means a full disk, else an empty text."""
+def resource_sentence(error: Exception) -> str:
+    """Return a sentence when the error means a full disk or too little memory, else an empty text."""
     text = str(error)
-    full = (
+    if (
         "No space left on device" in text
         or "failed to offload data block" in text
         or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
-    )
-    if not full:
-        return ""
-    return "no space left on the disk (of the outputs or of the temporary folder): free some and run again"
+    ):
+        return (
+            "no space left on the disk (of the outputs or of the temporary folder): free some and run again"
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return (
+            f"the memory does not suffice (DuckDB may take {memory_bytes() // 2**20} MiB): "
+            "select fewer columns or rows, or give the step more"
+        )
+    return ""
 
 
 def one_line(error: Exception) -> str:

@@ -184,3 +184,13 @@ def test_zstandard_file_that_is_cut_off(fault, write):
     assert fault(write("a.csv.zst", packed[: len(packed) // 2])).startswith(
         "a.csv.zst is no complete Zstandard file ("
     )
+
+
+def test_line_that_is_too_long(fault, write):
+    assert fault(write("a.csv", f"a,b\n1,{'x' * 20_000_000}\n")) == (
+        "a.csv: a line is longer than 8 MiB: shorten its texts"
+    )
+
+
+def test_a_long_line_is_read(read, write):
+    assert len(read(write("a.csv", f"a,b\n1,{'x' * 7_000_000}\n"))["b"][0].as_py()) == 7_000_000

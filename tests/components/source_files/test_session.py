@@ -9,6 +9,7 @@ from penstock.components.source_files.session import (
     lock,
     memory_bytes,
     one_line,
+    query_errors,
 )
 from penstock.components.step_io.errors import StepError
 
@@ -70,4 +71,15 @@ def test_all_else_is_refused(tmp_path, sql):
 def test_a_message_is_one_line_without_the_statement():
     assert one_line(Exception("Binder Error: no\nCandidates: a\n\nLINE 1: SELECT b\n   ^")) == (
         "Binder Error: no Candidates: a"
+    )
+
+
+def test_too_little_memory_is_said(tmp_path):
+    connection = connect(tmp_path)
+    connection.execute("SET memory_limit = '1MiB'")
+    with pytest.raises(StepError) as caught, query_errors("data.query"):
+        connection.execute("SELECT list(i) FROM range(10000000) t(i)").fetchall()
+    assert str(caught.value) == (
+        f"the memory does not suffice (DuckDB may take {memory_bytes() // 2**20} MiB): "
+        "select fewer columns or rows, or give the step more"
     )
