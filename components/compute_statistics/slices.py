@@ -1,10 +1,12 @@
 """Slices: the rows that share the value of a column.
 
 A slice is named `payment_type=Cash`, or `payment_type is missing` for the rows without a value. In the
-name of the column, `%` and `=` are written %25 and %3D, so the first `=` always ends it.
+name of the column, `%` and `=` are written %25 and %3D, so the first `=` always ends it. A long value is cut
+and ends in a part of its hash.
 """
 
 import difflib
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from penstock.components.step_io.errors import StepError
 
 log = logging.getLogger(__name__)
 
+LONGEST_VALUE = 100  # characters of a value in the name of its slice
 MOST_VALUES = 50  # slices of one column: its most frequent values
 
 
@@ -32,7 +35,12 @@ class Slice:
     def name(self) -> str:
         """The name of the slice's statistics."""
         column = self.column.replace("%", "%25").replace("=", "%3D")
-        return f"{column} is missing" if self.value is None else f"{column}={self.value}"
+        if self.value is None:
+            return f"{column} is missing"
+        if len(self.value) <= LONGEST_VALUE:
+            return f"{column}={self.value}"
+        digest = hashlib.sha256(self.value.encode()).hexdigest()[:8]
+        return f"{column}={self.value[:LONGEST_VALUE]}…{digest}"
 
     def select(self, batch: pa.RecordBatch, texts: dict[str, pa.Array]) -> pa.RecordBatch:
         """Return the rows of the slice; `texts` keeps columns as text from one slice to the next."""

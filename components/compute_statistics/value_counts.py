@@ -9,15 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MOST_COUNTED = 1_000  # distinct values of which each is counted; more are only estimated
+FEW_VALUES = 100
 KEPT_HASHES = 16_384  # standard error of the estimate: 1 / sqrt(KEPT_HASHES) = 0.8 %
 
 Count = tuple[float | int, int]
 
 
 class ValueCounts:
-    """Values of one column with their counts, mergeable; exact up to MOST_COUNTED distinct values."""
+    """Values of one column with their counts, mergeable; exact up to `most` distinct values."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_COUNTED) -> None:
+        self.most = most
         self._counts: dict[float | int, int] | None = {}
         self._distinct = DistinctValues()
         self.infinite = 0
@@ -38,6 +40,10 @@ class ValueCounts:
             self._distinct.add(column.to_numpy())
             return
         found = column.value_counts()
+        if len(found) > self.most:
+            self._give_up()
+            self._distinct.add(found.field(0).to_numpy())
+            return
         for value, count in zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True):
             self._counts[value] = self._counts.get(value, 0) + count
         self._give_up_if_many()
@@ -62,8 +68,18 @@ class ValueCounts:
         """Return each value with its count, the most frequent first; empty when there were too many."""
         return sorted((self._counts or {}).items(), key=lambda found: (-found[1], found[0]))
 
+    def worth_listing(self) -> list[Count]:
+        """Return the counts when they say more than a distribution does: of few values, or of codes.
+
+        That is up to FEW_VALUES of any number, and more of whole numbers that come twice on average.
+        """
+        counts = self.counts()
+        whole = all(isinstance(value, int) for value, _ in counts)
+        repeated = 2 * len(counts) <= sum(count for _, count in counts)
+        return counts if len(counts) <= FEW_VALUES or (whole and repeated) else []
+
     def _give_up_if_many(self) -> None:
-        if self._counts is not None and len(self._counts) > MOST_COUNTED:
+        if self._counts is not None and len(self._counts) > self.most:
             self._give_up()
 
     def _give_up(self) -> None:

@@ -44,3 +44,15 @@ def test_estimates_many_distinct_values_to_three_percent() -> None:
         distinct.add(part)
         distinct.add(part)
     assert distinct.estimate() == pytest.approx(300_000, rel=0.03)
+
+
+def test_lists_codes_and_few_values_but_not_what_differs_in_each_row() -> None:
+    def listed(values: list[float] | list[int]) -> int:
+        counts = ValueCounts()
+        counts.add(pa.array(values))
+        return len(counts.worth_listing())
+
+    assert listed([i % 300 for i in range(900)]) == 300
+    assert listed(list(range(900))) == 0
+    assert listed([i % 300 + 0.5 for i in range(900)]) == 0
+    assert listed([0.5, 1.5]) == 2

@@ -244,3 +244,11 @@ def test_what_only_tfdv_checks_is_found_too(tmp_path: Path) -> None:
         "block",
         ["the data: The dataset has 1 examples, which is fewer than expected."],
     )
+
+
+def test_what_only_tfdv_checks_is_found_once_among_many_features(tmp_path: Path) -> None:
+    names = [f"c{i}" for i in range(501)]
+    rest = "dataset_constraints { min_examples_count: 5 }"
+    features = [f'name: "{name}" type: INT' for name in names]
+    found = judge_columns(tmp_path, {name: [1] for name in names}, *features, rest=rest)
+    assert found.reasons == ["the data: The dataset has 1 examples, which is fewer than expected."]
