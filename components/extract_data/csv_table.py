@@ -150,7 +150,7 @@ def _scan(group: Group) -> str:
     return (
         f"read_csv([{paths}], auto_detect = false, header = true, skip = {group.layout.skip}, "
         f"delim = {literal(group.layout.delimiter)}, quote = '\"', escape = '\"', nullstr = '', "
-        f"strict_mode = true, compression = '{compression}', max_line_size = {LONGEST_LINE}, buffer_size = {BUFFER}, columns = {{{columns}}})"
+        f"strict_mode = true, hive_partitioning = false, compression = '{compression}', max_line_size = {LONGEST_LINE}, buffer_size = {BUFFER}, columns = {{{columns}}})"
     )
 
 
@@ -160,17 +160,23 @@ def csv_errors(group: Group) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise StepError(csv_sentence(group, error)) from error
+        raise StepError(csv_sentence([group], error)) from error
 
 
-def csv_sentence(group: Group, error: duckdb.Error) -> str:
+def csv_sentence(groups: Sequence[Group], error: duckdb.Error) -> str:
     """Look for what is wrong with the files and return it as a sentence."""
-    if full := resource_sentence(error):
-        return full
-    for file in group.files:
-        if sentence := find_damage(file) or find_invalid_byte(file) or find_bad_record(file, group.layout):
-            return sentence
+    if sentence := resource_sentence(error):
+        return sentence
+    for group in groups:
+        for file in group.files:
+            if (
+                sentence := find_damage(file)
+                or find_invalid_byte(file)
+                or find_bad_record(file, group.layout)
+            ):
+                return sentence
+    name = groups[0].files[0].name
     if "Maximum line size" in str(error):
-        return f"{group.files[0].name}: a line is longer than {LONGEST_LINE // 2**20} MiB: shorten its texts"
+        return f"{name}: a line is longer than {LONGEST_LINE // 2**20} MiB: shorten its texts"
     # Never DuckDB's whole message: it holds the line.
-    return f"{group.files[0].name} cannot be read as CSV: {one_line(error).partition(' Original Line')[0]}"
+    return f"{name} cannot be read as CSV: {one_line(error).partition(' Original Line')[0]}"

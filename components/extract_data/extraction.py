@@ -1,6 +1,7 @@
 """Copies a window of a source into Parquet shards."""
 
 import difflib
+import glob
 import logging
 import shutil
 import tempfile
@@ -37,6 +38,7 @@ from penstock.components.source_files.session import (
     one_line,
     query_errors,
     resource_sentence,
+    stream,
 )
 from penstock.components.source_files.shards import ARROW_TYPES, BLOCK_ROWS, RowHash, ShardWriter, blocks
 from penstock.components.step_io.errors import StepError
@@ -97,10 +99,13 @@ def replace_files(source: Source, files: Sequence[SourceFile]) -> Source:
 def local_copy(file: SourceFile, format: str, scratch: Path, number: int) -> SourceFile:
     """Return the file as DuckDB can read it: a remote one is copied, and so is JSON behind a byte order mark."""
     marked = format == "jsonl" and _begins_with_mark(file)
-    if file.is_local and not marked:
-        return file
     suffix = "" if marked else file.compression
     target = scratch / f"{number:06d}{suffix}"
+    if file.is_local and not marked:
+        if not glob.has_magic(file.path):
+            return file
+        target.symlink_to(Path(file.path).absolute())  # DuckDB would take its name for a pattern
+        return replace(file, path=str(target))
     with local_errors(file.name) if file.is_local else remote_errors(file.name):
         stream = file.open() if marked else file.open_raw()
         with stream, target.open("wb") as copy:
@@ -122,8 +127,9 @@ def _read(source: Source, selection: Selection, scratch: Path, folder: Path, row
     # A query of any kind is deterministic on one thread only.
     connection = connect(scratch, threads=1 if selection.query else 0)
     try:
-        columns = VIEWS[source.format](connection, source.files, lambda names: needed(names, selection))
-        connection.execute(f"CREATE TEMP VIEW source AS {columns}")
+        with reading_errors(source, selection):
+            columns = VIEWS[source.format](connection, source.files, lambda names: needed(names, selection))
+            connection.execute(f"CREATE TEMP VIEW source AS {columns}")
         lock(connection, [file.path for file in source.files])
         relation = "source"
         if selection.query:
@@ -193,11 +199,11 @@ def _write(
     where = "true"
     if selection.has_window:
         where = event_times.in_window(selection, types[selection.event_time])
-    reader = connection.sql(f"SELECT {values} FROM {relation} WHERE {where}").to_arrow_reader(BLOCK_ROWS)
+    batches = stream(connection, f"SELECT {values} FROM {relation} WHERE {where}", BLOCK_ROWS)
     hashed = RowHash(schema)
     latest: float | int | None = None
     with ShardWriter(folder, schema, rows_per_shard) as writer:
-        for block in blocks(reader, schema):
+        for block in blocks(batches, schema):
             hashed.update(block)
             writer.write(block)
             latest = _later(latest, block, selection)
@@ -206,7 +212,7 @@ def _write(
     seconds = bool(selection.event_time) and not event_times.is_number(types[selection.event_time])
     us = event_times.watermark_us(latest, "s" if seconds else selection.unit)
     log.info(
-        "read %d rows, %d columns from %d files (%d bytes), wrote %d shards",
+        "read %d rows, %d columns; files: %d (%d bytes), shards: %d",
         writer.rows,
         len(schema),
         len(source.files),
@@ -295,7 +301,7 @@ def _sentence(source: Source, selection: Selection, error: duckdb.Error) -> str:
             "convert it with data.query"
         )
     if (source.format == "csv" and "CSV Error" in text) or "CSV Parser" in text:
-        return csv_sentence(Group(source.files, read_layout(source.files[0])), error)
+        return csv_sentence([Group((file,), read_layout(file)) for file in source.files], error)
     if "Malformed JSON" in text or "JSON transform error" in text:
         return json_sentence(source.files, error)
     if selection.query:

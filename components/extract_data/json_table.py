@@ -39,7 +39,9 @@ def json_view(
         StepError: A line is no JSON object, or a value is nested.
     """
     paths = ", ".join(literal(file.path) for file in files)
-    source = f"[{paths}], format = 'newline_delimited', maximum_object_size = 67108864"
+    source = (
+        f"[{paths}], format = 'newline_delimited', hive_partitioning = false, maximum_object_size = 67108864"
+    )
     try:
         row = first_row(
             connection, f"SELECT CAST(json_group_structure(json) AS VARCHAR) FROM read_json_objects({source})"

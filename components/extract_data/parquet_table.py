@@ -46,7 +46,7 @@ def parquet_view(
             f"{_value(name, own, types[name.lower()])} AS {identifier(name)}" for name in names
         )
         paths = ", ".join(literal(file.path) for file in members)
-        selects.append(f"SELECT {values} FROM read_parquet([{paths}])")
+        selects.append(f"SELECT {values} FROM read_parquet([{paths}], hive_partitioning = false)")
     return " UNION ALL ".join(selects)
 
 
@@ -71,7 +71,9 @@ def _describe(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> dict[s
 
     try:
         check_names(file.name, tuple(pq.read_schema(file.path).names))
-        rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(file.path)})").fetchall()
+        rows = connection.execute(
+            f"DESCRIBE SELECT * FROM read_parquet([{literal(file.path)}], hive_partitioning = false)"
+        ).fetchall()
     except duckdb.Error as error:
         raise StepError(
             f"{file.name} is no readable Parquet file ({one_line(error)}): write it again"

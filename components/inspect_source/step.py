@@ -33,7 +33,7 @@ def run(
     print_ = fingerprint(found, selection)
     contents = read_contents(found, selection)
     log.info(
-        "found %d %s files, %d bytes, %s rows, fingerprint %s",
+        "files: %d (%s, %d bytes), rows: %s, fingerprint %s",
         len(found.files),
         found.format,
         found.size_bytes,

@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from penstock.components.source_files.session import (
     literal,
     lock,
     query_errors,
+    stream,
 )
 from penstock.components.source_files.shards import ARROW_TYPES, BLOCK_ROWS, ShardWriter, blocks, shard_paths
 from penstock.components.step_io.errors import StepError
@@ -74,17 +76,16 @@ def prepare(
     Raises:
         StepError: A setting does not fit the data, its SQL is wrong, or a weight is not positive.
     """
-    paths = [str(path) for path in shard_paths(dataset)]
-    with tempfile.TemporaryDirectory(prefix="penstock-") as scratch:
-        connection = connect(Path(scratch))
-        try:
-            shards = ", ".join(map(literal, paths))
-            connection.execute(f"CREATE TEMP VIEW data AS SELECT * FROM read_parquet([{shards}])")
-            lock(connection, paths)
-            with query_errors("the prepared data"):
-                return _prepare(connection, label, rules, split, event_time, weight, folders)
-        finally:
-            connection.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="penstock-") as scratch,
+        closing(connect(Path(scratch))) as connection,
+        query_errors("the prepared data"),
+    ):
+        connection.execute(
+            f"CREATE TEMP VIEW data AS SELECT * FROM read_parquet([{_paths(dataset)}], hive_partitioning = false)"
+        )
+        lock(connection, [str(path) for path in shard_paths(dataset)])
+        return _prepare(connection, label, rules, split, event_time, weight, folders, Path(scratch))
 
 
 def _prepare(
@@ -95,6 +96,7 @@ def _prepare(
     event_time: str,
     weight: str,
     folders: Mapping[str, Path],
+    scratch: Path,
 ) -> Prepared:
     cleaned = clean(connection, rules)
     splits.check_columns(split, event_time, cleaned.types)
@@ -119,7 +121,7 @@ def _prepare(
         raise StepError(blame(connection, cleaned, rules, error)) from error
     prepared = Prepared(spec, counts, Findings((), ()), rules, split, len(cleaned.types))
     if spec.task == "regression":
-        _describe_numbers(connection, prepared, target, usable, side)
+        _describe_numbers(prepared, folders, scratch)
     prepared.findings = judge(counts, label, spec, rules)
     if prepared.findings.verdict != "block":
         left_out = [label.name, label.column, event_time, weight]
@@ -192,8 +194,7 @@ def _write(
     )
     streamed = pa.schema([*schema, (SPLIT, pa.string())])
     writers = {name: ShardWriter(folders[name], schema, ROWS_PER_SHARD) for name in SPLITS}
-    reader = connection.sql(statement).to_arrow_reader(BLOCK_ROWS)
-    for block in blocks(reader, streamed):
+    for block in blocks(stream(connection, statement, BLOCK_ROWS), streamed):
         sides = block.column(SPLIT)
         for name, writer in writers.items():
             rows = block.filter(pc.equal(sides, name)).drop_columns([SPLIT])
@@ -210,28 +211,36 @@ def _add(classes: dict[str, int], column: pa.ChunkedArray) -> None:
         classes[entry["values"]] = classes.get(entry["values"], 0) + entry["counts"]
 
 
-def _describe_numbers(
-    connection: duckdb.DuckDBPyConnection, prepared: Prepared, target: str, usable: str, side: str
-) -> None:
+def _describe_numbers(prepared: Prepared, folders: Mapping[str, Path], scratch: Path) -> None:
     """Add quantiles and a histogram of a numeric label by split; all of it independent of the rows' order."""
-    source = f"(SELECT {target} AS y, {side} AS side FROM labelled WHERE {usable})"
-    rows = connection.execute(
-        f"SELECT side, quantile_disc(y, {list(QUANTILES)}) FROM {source} GROUP BY side ORDER BY side"
-    ).fetchall()
-    prepared.quantiles = {str(name): list(values) for name, values in rows}
-    if not rows:
-        return
-    low = min(values[0] for values in prepared.quantiles.values())
-    high = max(values[-1] for values in prepared.quantiles.values())
-    if low == high:
-        prepared.counts.distinct_values = 1
-        return
-    width = (high - low) / BINS
-    counted = connection.execute(
-        f"SELECT side, least(CAST(floor((y - {low!r}) / {width!r}) AS BIGINT), {BINS - 1}) AS bin, count(*) "
-        f"FROM {source} GROUP BY side, bin"
-    ).fetchall()
+    label = identifier(prepared.spec.name)
+    parts = [
+        f"SELECT {label} AS y, {literal(name)} AS side FROM read_parquet([{_paths(folders[name])}], hive_partitioning = false)"
+        for name in SPLITS
+    ]
+    source = f"({' UNION ALL '.join(parts)})"
+    with closing(connect(scratch)) as connection:
+        rows = connection.execute(
+            f"SELECT side, quantile_disc(y, {list(QUANTILES)}) FROM {source} GROUP BY side"
+        ).fetchall()
+        prepared.quantiles = {str(name): list(values) for name, values in rows}
+        if not rows:
+            return
+        low = min(values[0] for values in prepared.quantiles.values())
+        high = max(values[-1] for values in prepared.quantiles.values())
+        if low == high:
+            prepared.counts.distinct_values = 1
+            return
+        width = (high - low) / BINS
+        counted = connection.execute(
+            f"SELECT side, least(CAST(floor((y - {low!r}) / {width!r}) AS BIGINT), {BINS - 1}) AS bin, count(*) "
+            f"FROM {source} GROUP BY side, bin"
+        ).fetchall()
     bins = {name: [0] * BINS for name in SPLITS}
-    for name, bin_, rows_ in counted:
-        bins[name][bin_] = rows_
+    for name, bin_, count in counted:
+        bins[name][bin_] = count
     prepared.histogram = ([low + i * width for i in range(BINS + 1)], bins)
+
+
+def _paths(folder: Path) -> str:
+    return ", ".join(literal(str(path)) for path in shard_paths(folder))

@@ -1,6 +1,7 @@
 """Finds the files at a source: a file, a glob or a directory, on this machine or at any fsspec URI."""
 
 import difflib
+import errno
 import glob
 import gzip
 import io
@@ -247,6 +248,8 @@ def remote_errors(uri: str) -> Iterator[None]:
     except PermissionError as error:
         raise StepError(f"no permission to read {uri!r}: give this account read access to it") from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # the disk of the copy, not the source
         kind, text = type(error).__name__, (str(error).strip().splitlines() or [""])[0]
         if "Credentials" in kind or "DefaultCredentialsError" in text:
             raise StepError(f"no credentials for {uri!r}: {text}") from error

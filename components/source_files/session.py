@@ -54,6 +54,25 @@ def first_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...
     return tuple(connection.execute(sql).fetchall()[0])
 
 
+def stream(connection: duckdb.DuckDBPyConnection, sql: str, rows: int) -> Iterator[Any]:
+    """Yield Arrow record batches of at most `rows` rows, in the order of the statement.
+
+    Raises:
+        duckdb.Error: Also where Arrow passes it on as an OSError, which names no error number.
+    """
+    reader = connection.sql(sql).to_arrow_reader(rows)
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise duckdb.Error(str(error)) from error
+        yield batch
+
+
 def memory_bytes() -> int:
     """Return DuckDB's memory limit: 1 GiB, or half of the container's memory where that is less."""
     limits = [MEMORY_BYTES]
@@ -103,7 +122,7 @@ def resource_sentence(error: Exception) -> str:
         return (
             "no space left on the disk (of the outputs or of the temporary folder): free some and run again"
         )
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in text:
         return (
             f"the memory does not suffice (DuckDB may take {memory_bytes() // 2**20} MiB): "
             "select fewer columns or rows, or give the step more"

@@ -183,3 +183,12 @@ def test_the_hash_of_the_data_does_not_depend_on_shards_and_packing(run_extract,
 def test_the_hash_of_the_data_changes_with_a_value(run_extract, write):
     first = run_extract(write("a.csv", "i\n1\n2\n"))
     assert run_extract(write("a.csv", "i\n1\n3\n")).data_fingerprint != first.data_fingerprint
+
+
+def test_a_name_with_brackets_is_no_pattern(read, write):
+    write("a1.csv", "a\n2\n")
+    assert read(write("a[1].csv", "a\n1\n")).to_pydict() == {"a": [1]}
+
+
+def test_a_folder_with_an_equals_sign_adds_no_column(read, write):
+    assert read(write("day=1/a.csv", "a\n1\n")).to_pydict() == {"a": [1]}

@@ -194,3 +194,12 @@ def test_line_that_is_too_long(fault, write):
 
 def test_a_long_line_is_read(read, write):
     assert len(read(write("a.csv", f"a,b\n1,{'x' * 7_000_000}\n"))["b"][0].as_py()) == 7_000_000
+
+
+def test_line_that_is_cut_off_in_a_file_of_texts_only(fault, write, tmp_path):
+    write("in/a.csv", "b,a\nx,y\n")
+    write("in/b.csv", "a,b\n" + "x,y\n" * 5000 + "z\n")
+    assert fault(f"{tmp_path}/in") == (
+        "in/b.csv: line 5002 has 1 field, the header has 2 (delimiter: comma): "
+        "the line is cut off, or a text with the delimiter is not quoted"
+    )

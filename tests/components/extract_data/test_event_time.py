@@ -97,9 +97,11 @@ def test_event_time_that_is_no_column(fault, write):
     )
 
 
+@pytest.mark.parametrize("rows", [1, 300_000])
 @pytest.mark.parametrize("window", [{}, {"since": "2014-01-01"}])
-def test_event_time_that_is_no_time(fault, write, window):
-    assert fault(write("a.csv", "t\n2014-01-01\nyesterday\n"), event_time="t", **window) == (
+def test_event_time_that_is_no_time(fault, write, window, rows):
+    path = write("a.csv", "t\n" + "2014-01-01\n" * rows + "yesterday\n")
+    assert fault(path, event_time="t", **window) == (
         "event_time 't' of 'a.csv' holds text that is no ISO 8601 date or time: convert it with data.query"
     )
 

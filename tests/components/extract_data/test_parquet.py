@@ -84,3 +84,7 @@ def test_file_without_rows(fault, write_table):
 def test_numbers_beyond_64_bits(fault, write_table):
     path = write_table("a.parquet", {"a": pa.array([2**64 - 1], pa.uint64())})
     assert fault(path).startswith("the source 'a.parquet' cannot be read: Conversion Error: ")
+
+
+def test_a_folder_with_an_equals_sign_adds_no_column(read, write_table):
+    assert read(write_table("day=1/a.parquet", {"a": [1]})).to_pydict() == {"a": [1]}

@@ -79,3 +79,10 @@ def test_a_query_is_deterministic(run_extract, write):
     path = write("a.csv", "k,v\n" + "".join(f"{i * 7919 % 1000},{i / 7}\n" for i in range(20_000)))
     query = "SELECT k, avg(v) AS v, random() AS r FROM source GROUP BY k"
     assert run_extract(path, query=query) == run_extract(path, query=query)
+
+
+def test_a_query_that_fails_late_is_told(fault, write):
+    path = write("a.csv", "v\n" + "1\n" * 300_000 + "x\n")
+    assert fault(path, query="SELECT CAST(v AS INTEGER) AS v FROM source") == (
+        "data.query: Conversion Error: Could not convert string 'x' to INT32 when casting from source column v"
+    )
