@@ -4,13 +4,13 @@ import contextlib
 import os
 from pathlib import Path
 
-from penstock.components.model_registry import sqlite_store
 from penstock.components.model_registry.locks import file_lock
 from penstock.components.model_registry.store import Store
 from penstock.components.step_io.errors import StepError
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 SQLITE = "sqlite:///"
+HEADER = b"SQLite format 3\0"  # of the file format
 
 
 def open_store(registry_uri: str) -> Store:
@@ -30,27 +30,22 @@ def open_store(registry_uri: str) -> Store:
             f"{VARIABLE} to an MLflow URI, for instance sqlite:///registry.db or http://mlflow:5000"
         )
     if not uri.startswith(SQLITE) or ":memory:" in uri or "?" in uri:
-        from penstock.components.model_registry.mlflow_store import MlflowStore
-
-        return MlflowStore(uri)
+        return Store(uri)
     path = Path(uri.removeprefix(SQLITE)).absolute()
-    found = _prepared(path)
-    if sqlite_store.is_current(found):
-        return sqlite_store.SqliteStore(uri, path)
-    from penstock.components.model_registry.mlflow_store import MlflowStore
-
+    _check(path)
     with _lock(path):  # MLflow may create or migrate tables: one process at a time
-        return MlflowStore(uri, path)
+        return Store(uri, path)
 
 
-def _prepared(path: Path) -> str:
-    """Make the database if there is none and return its revision."""
-    if path.is_file() and (found := sqlite_store.revision(path)):
-        return found
-    with _lock(path):
-        if not path.is_file() or not sqlite_store.revision(path):
-            sqlite_store.create_database(path)
-    return sqlite_store.revision(path)
+def _check(path: Path) -> None:
+    """Refuse a file that is no database; MLflow would tell of it in a page of SQL."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        if file.read(len(HEADER)) != HEADER:
+            raise StepError(
+                f"{path} is no SQLite database, or a damaged one: correct registry_uri or restore the file"
+            )
 
 
 def _lock(path: Path) -> contextlib.AbstractContextManager[None]:
@@ -64,3 +59,8 @@ def _lock(path: Path) -> contextlib.AbstractContextManager[None]:
             "correct registry_uri or the folder's permissions"
         ) from error
     return file_lock(lock)
+
+
+def import_client() -> None:
+    """Import MLflow's client ahead of its use, while another step works."""
+    import mlflow.tracking  # noqa: F401

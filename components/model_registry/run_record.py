@@ -25,24 +25,23 @@ WELL = ("succeeded", "cached")
 def publish_run(store: Store, run: RunAccount) -> StoredRun:
     """Write a run and its steps to MLflow; return the run for the whole."""
     experiment = names.experiment_name(run.argument("model_name") or run.app)
-    with store.transaction():
-        whole = _whole(store, experiment, run)
-        known = {
-            found.tags.get(names.TASK, ""): found
-            for found in store.runs(experiment, {names.PARENT: whole.id}, MOST_STEPS)
-        }
-        for step in run.steps:
-            if step.state not in NEVER_RAN:
-                _publish_step(store, experiment, run, step, whole, known.get(step.task))
-        store.log(
-            whole.id,
-            parameters=_texts(run.arguments),
-            metrics=limits.names(_run_metrics(run)),
-            tags=_run_tags(run),
-            at_ms=milliseconds(run.ended),
-        )
-        status = "FINISHED" if run.state in ENDED_WELL else "FAILED"
-        store.end_run(whole.id, status, milliseconds(run.ended))
+    whole = _whole(store, experiment, run)
+    known = {
+        found.tags.get(names.TASK, ""): found
+        for found in store.runs(experiment, {names.PARENT: whole.id}, MOST_STEPS)
+    }
+    for step in run.steps:
+        if step.state not in NEVER_RAN:
+            _publish_step(store, experiment, run, step, whole, known.get(step.task))
+    store.log(
+        whole.id,
+        parameters=_texts(run.arguments),
+        metrics=limits.names(_run_metrics(run)),
+        tags=_run_tags(run),
+        at_ms=milliseconds(run.ended),
+    )
+    status = "FINISHED" if run.state in ENDED_WELL else "FAILED"
+    store.end_run(whole.id, status, milliseconds(run.ended))
     return whole
 
 

@@ -108,5 +108,12 @@ def keep_card(store: Store, registered: Registered, html: Path, text: Path) -> N
     store.end_run(registered.run.id, "FINISHED", int(time.time() * 1000))
 
 
+def warm_up() -> None:
+    """Import what takes seconds: the local runner calls this while an earlier step is still at work."""
+    from penstock.components.model_registry.opening import import_client
+
+    import_client()
+
+
 if __name__ == "__main__":
     main(run)

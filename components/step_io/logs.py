@@ -38,4 +38,5 @@ def configure(step: str) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("penstock").setLevel(logging.INFO)
+    for ours in ("penstock", "__main__"):  # a step that runs as a process is __main__
+        logging.getLogger(ours).setLevel(logging.INFO)

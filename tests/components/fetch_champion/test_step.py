@@ -8,6 +8,8 @@ from penstock.components.fetch_champion.step import run
 from penstock.components.step_io.main import execute
 from tests.executor_input import executor_input, read_outputs
 
+pytestmark = pytest.mark.usefixtures("registry_in_place")
+
 OUTPUTS = {"model": "system.Model", "statistics": "system.Artifact"}
 
 

@@ -11,6 +11,8 @@ from penstock.components.model_registry.promotion import make_champion, promote,
 from penstock.components.model_registry.store import Store, Version
 from penstock.components.step_io.errors import StepError
 
+pytestmark = pytest.mark.usefixtures("registry_in_place")
+
 WRITES = ("set_alias", "delete_alias", "tag_version")
 
 

@@ -8,6 +8,8 @@ from penstock.components.model_registry.run_record import publish_run
 from penstock.components.model_registry.store import Store, StoredRun
 from tests.components.model_registry.accounts import step, trained_run
 
+pytestmark = pytest.mark.usefixtures("registry_in_place")
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:

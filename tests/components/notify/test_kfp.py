@@ -11,6 +11,8 @@ from penstock.components.step_io.main import execute
 from tests.components.notify.servers import KfpRun, record, serving
 from tests.executor_input import executor_input
 
+pytestmark = pytest.mark.usefixtures("registry_in_place")
+
 
 @pytest.fixture
 def on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:

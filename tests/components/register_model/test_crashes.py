@@ -11,6 +11,8 @@ from penstock.components.register_model.facts import Data, Facts, read_facts
 from penstock.components.register_model.registration import register
 from tests.components.register_model.samples import PARAMETERS, write_inputs
 
+pytestmark = pytest.mark.usefixtures("registry_in_place")
+
 WRITES = ("start_run", "put_folders", "log", "create_version", "set_alias", "tag_version", "delete_alias")
 N_WRITES = 9  # of registering and promoting a second version
 
@@ -71,7 +73,7 @@ def test_a_crash_at_any_write_is_mended_by_doing_it_again(tmp_path: Path, writes
     assert Path(again.version.source, "MLmodel").is_file()
 
 
-def test_a_copy_that_breaks_off_leaves_no_half_folder(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_no_empty_model(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'registry.db'}")
     run = store.start_run("penstock/taxi", "register_model", 1, {})
     with pytest.raises(FileNotFoundError):

@@ -14,6 +14,8 @@ from penstock.components.step_io.main import execute
 from tests.components.register_model.samples import OUTPUTS, PARAMETERS, write_inputs
 from tests.executor_input import executor_input, read_outputs
 
+pytestmark = pytest.mark.usefixtures("registry_in_place")
+
 
 class Registry:
     """A registry in a folder, and the step that registers into it."""

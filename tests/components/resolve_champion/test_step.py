@@ -22,6 +22,8 @@ from penstock.components.step_io.errors import StepError
 from penstock.components.step_io.main import execute
 from tests.executor_input import executor_input, read_outputs
 
+pytestmark = pytest.mark.usefixtures("registry_in_place")
+
 
 @pytest.fixture
 def uri(tmp_path: Path) -> str:

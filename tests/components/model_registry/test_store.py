@@ -1,4 +1,4 @@
-"""Both stores are held to the same tests: SQLite without MLflow, and MLflow's own client."""
+"""The store, on a real MLflow database."""
 
 import shutil
 from collections.abc import Callable
@@ -6,45 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from penstock.components.model_registry.mlflow_store import MlflowStore
 from penstock.components.model_registry.opening import open_store
-from penstock.components.model_registry.sqlite_store import SqliteStore
 from penstock.components.model_registry.store import Store
 from penstock.components.step_io.errors import StepError
 
 Open = Callable[[], Store]
 
 
-def open_without_mlflow(path: Path) -> Store:
-    store = open_store(f"sqlite:///{path}")
-    assert isinstance(store, SqliteStore)
-    return store
-
-
-def open_with_mlflow(path: Path) -> Store:
-    open_store(f"sqlite:///{path}")
-    return MlflowStore(f"sqlite:///{path}", path)
-
-
-STORES = {"sqlite": open_without_mlflow, "mlflow": open_with_mlflow}
-PAIRS = [("sqlite", "mlflow"), ("mlflow", "sqlite")]
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "registry.db"
-    open_store(f"sqlite:///{path}")
-    return path
+@pytest.fixture
+def database(new_registry: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(new_registry, tmp_path / "registry.db"))
 
 
 @pytest.fixture
-def database(template: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(template, tmp_path / "registry.db"))
-
-
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, database: Path) -> Store:
-    return STORES[request.param](database)
+def store(database: Path) -> Store:
+    return open_store(f"sqlite:///{database}")
 
 
 def registered(store: Store, model: str = "taxi", **tags: str) -> int:
@@ -188,30 +164,6 @@ def test_a_deleted_experiment_is_brought_back(store: Store, database: Path) -> N
     assert store.runs("penstock/taxi", {"state": "old"}) == []
     store.start_run("penstock/taxi", "run", 2_000, {"state": "new"})
     assert len(store.runs("penstock/taxi", {"state": "new"})) == 1
-
-
-@pytest.mark.parametrize(("writer", "reader"), PAIRS)
-def test_each_store_reads_what_the_other_wrote(writer: str, reader: str, database: Path) -> None:
-    written = STORES[writer](database)
-    number = registered(written, **{"penstock.key": "a"})
-    written.set_alias("taxi", "champion", number)
-    read = STORES[reader](database)
-    assert read.versions("taxi") == written.versions("taxi")
-    assert read.version_of("taxi", "champion") == written.version_of("taxi", "champion")
-    assert read.runs("penstock/taxi", {}, 5) == written.runs("penstock/taxi", {}, 5)
-
-
-def test_a_failed_transaction_leaves_nothing(database: Path) -> None:
-    store = open_without_mlflow(database)
-
-    def dies_in_between() -> None:
-        with store.transaction():
-            store.start_run("penstock/taxi", "run", 1_000, {"state": "half"})
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        dies_in_between()
-    assert store.runs("penstock/taxi", {}, 5) == []
 
 
 def mlflow_run(database: Path, run_id: str):  # type: ignore[no-untyped-def]

@@ -1,0 +1,22 @@
+"""Fixtures that tests of several steps share."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def new_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an MLflow database as it is when new: MLflow takes a second or two to make one."""
+    from penstock.components.model_registry.opening import open_store
+
+    path = tmp_path_factory.mktemp("new-registry") / "registry.db"
+    open_store(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def registry_in_place(new_registry: Path, tmp_path: Path) -> None:
+    """Put a new MLflow database at tmp_path / registry.db."""
+    shutil.copy(new_registry, tmp_path / "registry.db")
