@@ -128,7 +128,9 @@ def _read(source: Source, selection: Selection, scratch: Path, folder: Path, row
     connection = connect(scratch, threads=1 if selection.query else 0)
     try:
         with reading_errors(source, selection):
-            columns = VIEWS[source.format](connection, source.files, lambda names: needed(names, selection))
+            columns = VIEWS[source.format](
+                connection, source.files, lambda names: needed(names, source.uri, selection)
+            )
             connection.execute(f"CREATE TEMP VIEW source AS {columns}")
         lock(connection, [file.path for file in source.files])
         relation = "source"
@@ -144,14 +146,27 @@ def _read(source: Source, selection: Selection, scratch: Path, folder: Path, row
         connection.close()
 
 
-def needed(names: Sequence[str], selection: Selection) -> set[str]:
-    """Return the columns to read: all, or of a very wide source those that the query names."""
-    if len(names) <= MOST_COLUMNS or not selection.query:
+def needed(names: Sequence[str], uri: str, selection: Selection) -> set[str]:
+    """Return the columns to read: all, or of a very wide source those that the query names.
+
+    Raises:
+        StepError: There are more columns than are read, and no query that selects some.
+    """
+    if len(names) <= MOST_COLUMNS:
         return set(names)
+    if not selection.query:
+        raise StepError(_too_wide(uri, len(names)))
     query = selection.query.lower()
-    if "*" in query or "columns(" in query:
+    if "*" in query.replace("count(*)", "") or "columns(" in query or "select" not in query:
         return set(names)
     return {name for name in names if name.lower() in query or name == selection.event_time}
+
+
+def _too_wide(uri: str, columns: int) -> str:
+    return (
+        f"the source {uri!r} has {columns} columns, more than {MOST_COLUMNS}: "
+        "select those that you need with data.query"
+    )
 
 
 def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
@@ -163,10 +178,7 @@ def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, 
 def check_columns(source: Source, selection: Selection, types: dict[str, str]) -> None:
     """Refuse too many columns, nested ones, and an event time that is not there."""
     if len(types) > MOST_COLUMNS:
-        raise StepError(
-            f"the source {source.uri!r} has {len(types)} columns, more than {MOST_COLUMNS}: "
-            "select those that you need with data.query"
-        )
+        raise StepError(_too_wide(source.uri, len(types)))
     for name, type_ in types.items():
         if not dataset_type(type_):
             raise StepError(

@@ -160,9 +160,9 @@ def test_two_thousand_columns_are_read(read, write):
 
 
 def test_a_very_wide_file_is_read_by_a_query(read, write):
-    wide = ",".join(f"c{i}" for i in range(10_000)) + "\n" + ",".join(map(str, range(10_000))) + "\n"
-    table = read(write("a.csv", wide), query="SELECT c7, c9999 FROM source")
-    assert table.to_pydict() == {"c7": [7], "c9999": [9999]}
+    wide = ",".join(f"c{i}" for i in range(3000)) + "\n" + ",".join(map(str, range(3000))) + "\n"
+    table = read(write("a.csv", wide), query="SELECT c7, c2999, count(*) OVER () AS n FROM source")
+    assert table.to_pydict() == {"c7": [7], "c2999": [2999], "n": [1]}
 
 
 def test_the_same_source_gives_the_same_bytes(run_extract, write, tmp_path):

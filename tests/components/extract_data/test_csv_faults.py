@@ -141,6 +141,13 @@ def test_more_columns_than_can_be_read(fault, write):
     )
 
 
+def test_query_that_selects_more_columns_than_can_be_read(fault, write):
+    wide = ",".join(f"c{i}" for i in range(2001)) + "\n" + ",".join(["1"] * 2001) + "\n"
+    assert fault(write("a.csv", wide), query="SELECT * FROM source") == (
+        "the source 'a.csv' has 2001 columns, more than 2000: select those that you need with data.query"
+    )
+
+
 def test_packed_file_that_is_cut_off(fault, write):
     packed = gzip.compress("".join(f"{i},{i * 7919 % 1000}\n" for i in range(5000)).encode())
     assert fault(write("a.csv.gz", packed[: len(packed) // 2])) == (
