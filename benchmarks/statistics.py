@@ -29,6 +29,7 @@ SAMPLE = HERE.parent / "apps" / "taxi" / "data" / "trips.csv.gz"
 RESULTS = HERE / "results" / "statistics.json"
 SIZES = (100_000, 1_000_000, 10_000_000)
 MOST_ROWS_OF_TFDV = 1_000_000
+REPEATS = {100_000: 3, 1_000_000: 3}  # the fastest counts
 ROWS_PER_SHARD = 250_000
 NOISY = ("fare", "trip_miles", "tips")
 
@@ -108,7 +109,8 @@ def main(sizes: list[int]) -> None:
             data = Path(name) / "data"
             make_data(data, rows)
             for way in ("1", "2", *(["tfdv"] if rows <= MOST_ROWS_OF_TFDV else [])):
-                case = run_case(data, rows, way)
+                tries = [run_case(data, rows, way) for _ in range(REPEATS.get(rows, 1))]
+                case = min(tries, key=lambda found: float(found["seconds"]))
                 cases.append(case)
                 print(
                     f"{rows:12,} {case['way']:24} {case['seconds']:9.2f} {case['rows_per_second']:12,} "
