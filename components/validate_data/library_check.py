@@ -54,7 +54,7 @@ def find_what_only_tfdv_checks(
     statistics: statistics_pb2.DatasetFeatureStatistics, schema: schema_pb2.Schema
 ) -> list[Finding]:
     """Return a finding for each anomaly of a kind that schema_skew.py does not check."""
-    reasons = {}
+    reasons: dict[tuple[str, int, str], anomalies_pb2.AnomalyInfo.Reason] = {}
     for anomalies in _validate_in_pieces(statistics, schema):
         infos = [*anomalies.anomaly_info.items(), ("", anomalies.dataset_anomaly_info)]
         reasons |= {

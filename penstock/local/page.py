@@ -10,7 +10,7 @@ from penstock.components.html_report.page import Cell, Column, Html, Page, badge
 from penstock.local.graph_svg import graph_svg
 from penstock.local.progress import SYMBOLS
 from penstock.local.runs import Run, Step
-from penstock.local.summary import evidence_of, headline, key_metrics, verdicts
+from penstock.local.summary import against_champion, evidence_of, headline, key_metrics, verdicts
 
 ALL_METRICS = 20
 LEVELS = {
@@ -150,6 +150,8 @@ def _metrics(page: Page, run: Run) -> None:
     metrics = key_metrics(run, ALL_METRICS)
     if metrics:
         page.heading("Metrics on the test split")
+        if compared := against_champion(run):
+            page.text(f"The challenger is {compared}.")
         page.table(
             [Column("Metric"), Column("Value", True), Column("Low", True), Column("High", True)],
             [[f"{m.name}{' (primary)' if m.primary else ''}", m.value, m.low, m.high] for m in metrics],

@@ -31,29 +31,52 @@ class Metric:
         return f"{self.name} {number(self.value, 3)} [{number(self.low, 3)}, {number(self.high, 3)}]"
 
 
-def key_metrics(run: Run, most: int = MOST_METRICS) -> list[Metric]:
-    """Return the challenger's first metrics, the primary one first; none when nothing was evaluated."""
+def evaluation_of(run: Run) -> dict[str, Any] | None:
+    """Return what evaluate_model found; none when nothing was evaluated."""
     step = run.first("evaluate_model")
     folder = (step.outputs if step else {}).get("evaluation")
     if not folder:
-        return []
+        return None
     try:
-        evaluation = json.loads((Path(folder) / "evaluation.json").read_text(encoding="utf-8"))
-        values = evaluation["overall"]["challenger"]
-        primary = evaluation.get("primary_metric", "")
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads((Path(folder) / "evaluation.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "overall" in found else None
+
+
+def key_metrics(run: Run, most: int = MOST_METRICS) -> list[Metric]:
+    """Return the challenger's first metrics, the primary one first; none when nothing was evaluated."""
+    evaluation = evaluation_of(run)
+    if evaluation is None:
         return []
+    values, primary = evaluation["overall"]["challenger"], evaluation.get("primary_metric", "")
     names = sorted(values, key=lambda name: name != primary)
-    return [
-        Metric(
-            name,
-            values[name].get("value"),
-            values[name].get("low"),
-            values[name].get("high"),
-            name == primary,
-        )
-        for name in names[:most]
-    ]
+    return [_metric(name, values[name], name == primary) for name in names[:most]]
+
+
+def against_champion(run: Run) -> str:
+    """Return how the challenger's primary metric differs from the champion's; empty without a champion."""
+    evaluation = evaluation_of(run)
+    if evaluation is None or not evaluation.get("champion_version"):
+        return ""
+    version, primary = evaluation["champion_version"], evaluation["primary_metric"]
+    difference = (evaluation["overall"].get("difference") or {}).get(primary)
+    if difference is None or difference.get("value") is None:
+        return f"not comparable with version {version} on these rows"
+    better = (difference["value"] > 0) == evaluation["metrics"][primary]["higher_is_better"]
+    word = "better" if better else "worse"
+    sure = "" if _excludes_zero(difference) else ", which may be chance"
+    change = _metric(f"{primary} by", difference, primary=True)
+    return f"{word} than version {version} on the same rows: {change}{sure}"
+
+
+def _metric(name: str, value: dict[str, Any], primary: bool) -> Metric:
+    return Metric(name, value.get("value"), value.get("low"), value.get("high"), primary)
+
+
+def _excludes_zero(value: dict[str, Any]) -> bool:
+    low, high = value.get("low"), value.get("high")
+    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def verdicts(run: Run) -> Iterator[tuple[str, Step, dict[str, Any]]]:
@@ -87,6 +110,8 @@ def summary(run: Run, folder: Path) -> str:
     metrics = key_metrics(run)
     for name, step, results in verdicts(run):
         lines.append(_line(name, _verdict_text(step, results, metrics)))
+    if compared := against_champion(run):
+        lines.append(_line("champion", compared))
     registered = run.first("register_model")
     if registered is not None and registered.results.get("version"):
         promoted = "promoted to champion" if registered.results.get("promoted") else "not promoted"
