@@ -19,11 +19,13 @@ def number(value: float | int | None, digits: int = 4) -> str:
 
 
 def share(value: float | None, digits: int = 1) -> str:
-    """Return a share from 0 to 1 as a percentage; small ones are not rounded to nothing."""
+    """Return a share from 0 to 1 as a percentage; what is not none or all is not rounded to it."""
     if value is None or math.isnan(value):
         return "–"
     if 0 < value < 0.5 * 10 ** (-digits - 2):
         return f"< {10**-digits:.{digits}f} %"
+    if 1 - 0.5 * 10 ** (-digits - 2) < value < 1:
+        return f"> {100 - 10**-digits:.{digits}f} %"
     return f"{100 * value:.{digits}f} %"
 
 

@@ -117,7 +117,8 @@ def test_number(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.5, "50.0 %"), (0.00001, "< 0.1 %"), (0, "0.0 %"), (None, "–")]
+    ("value", "text"),
+    [(0.5, "50.0 %"), (0.00001, "< 0.1 %"), (0.99999, "> 99.9 %"), (1, "100.0 %"), (0, "0.0 %"), (None, "–")],
 )
 def test_share(value, text):
     assert share(value) == text
