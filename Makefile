@@ -38,7 +38,7 @@ check: .venv/.dev ## Check that what is generated is current: IR, component.yaml
 	@.venv/bin/python -m penstock.generate --check
 	@for folder in . images/*/; do (cd $$folder && "$(CURDIR)/.venv/bin/uv" lock --check --quiet) || { echo "$$folder/uv.lock is stale: run uv lock there" >&2; exit 1; }; done
 
-bench: .venv/.dev ## Measure every figure that the README claims (benchmarks/results/). ARGS=<pipeline_overhead|evaluate|statistics|step_start>
+bench: .venv/.dev ## Measure every figure that the README claims (benchmarks/results/). ARGS=<pipeline_overhead|evaluate|data_statistics|step_start>
 	@.venv/bin/python benchmarks/run.py $(ARGS)
 
 clean: .venv/.penstock ## Remove local runs, their cache and unused environments (the registry stays)

@@ -9,7 +9,7 @@ from penstock.local.envs import ensure_stacks
 from penstock.project import find_project
 
 HERE = Path(__file__).parent
-STACK = {"pipeline_overhead": None, "step_start": None, "evaluate": "tensorflow", "statistics": "tfdv"}
+STACK = {"pipeline_overhead": None, "step_start": None, "evaluate": "tensorflow", "data_statistics": "tfdv"}
 
 
 def main(names: list[str]) -> int:

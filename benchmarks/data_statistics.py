@@ -1,7 +1,7 @@
 """Data statistics: rows per second and peak memory at 100 k, 1 M and 10 M rows of 18 columns.
 
-    make bench ARGS=statistics                                 all sizes
-    python benchmarks/statistics.py 100000 1000000             some
+    make bench ARGS=data_statistics                            all sizes
+    python benchmarks/data_statistics.py 100000 1000000             some
 
 With one process and with two, each in a fresh interpreter; beside it TFDV's own
 generate_statistics_from_dataframe, up to 1 M rows, on a frame that is in memory already. The rows are
@@ -9,24 +9,19 @@ drawn from the taxi sample, with noise on fares, miles and tips so that they are
 values. Time is that of the computation; imports are told apart. Runs with the tfdv stack's Python.
 """
 
+import json
 import os
+import platform
+import resource
+import subprocess
 import sys
-
-# This file is named like a module of the standard library: keep its folder from being searched.
-FOLDER = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - pathlib comes after
-sys.path[:] = [folder for folder in sys.path if os.path.realpath(folder) != FOLDER]
-
-import json  # noqa: E402
-import platform  # noqa: E402
-import resource  # noqa: E402
-import subprocess  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-from pathlib import Path  # noqa: E402
+import tempfile
+import time
+from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SAMPLE = HERE.parent / "apps" / "taxi" / "data" / "trips.csv.gz"
-RESULTS = HERE / "results" / "statistics.json"
+RESULTS = HERE / "results" / "data_statistics.json"
 SIZES = (100_000, 1_000_000, 10_000_000)
 MOST_ROWS_OF_TFDV = 1_000_000
 REPEATS = {100_000: 3, 1_000_000: 3}  # the fastest counts
