@@ -56,7 +56,6 @@ def collect(paths: Iterable[Path]) -> list[Path]:
 def main(arguments: list[str]) -> int:
     """Run the tests and return the exit code."""
     project = find_project(ROOT)
-    options = [a for a in arguments if a.startswith("-")]
     # `-k EXPRESSION` and the like: the value follows the option.
     chosen = [a for i, a in enumerate(arguments) if not a.startswith("-") and not _is_value(arguments, i)]
     options = [a for i, a in enumerate(arguments) if a.startswith("-") or _is_value(arguments, i)]

@@ -1,9 +1,14 @@
 """Fixtures that tests of several steps share."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+
+# As steps set it before they import TensorFlow: with oneDNN the same training gives other last digits, and
+# a test that imports TensorFlow by itself would turn it on for all that come after.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 @pytest.fixture(scope="session")
