@@ -3,7 +3,8 @@
     python tests/run.py [PATH...] [pytest options]
 
 The steps of a stack, and the modules that they share, are tested with that stack's Python; all else
-with the command line's. Paths choose tests; what begins with a dash goes to each pytest.
+with the command line's. Two run beside each other. Paths choose tests; what begins with a dash goes to
+each pytest.
 """
 
 import os
@@ -13,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -23,6 +25,7 @@ from penstock.versions import shared_modules
 
 ROOT = Path(__file__).parent.parent
 CLI = "cli"
+AT_ONCE = 2  # mostly one core each
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors|xfailed|deselected)")
 
 
@@ -67,14 +70,13 @@ def main(arguments: list[str]) -> int:
     pythons = {CLI: Path(sys.executable), **ensure_stacks(project, stacks, test=True)}
     totals: Counter[str] = Counter()
     failed = []
-    for stack in [*stacks, *([CLI] if CLI in by_stack else [])]:
-        started = time.monotonic()
-        print(f"\n== {stack}: {len(by_stack[stack])} files", flush=True)
-        code, counts = run_pytest(pythons[stack], by_stack[stack], options, stack)
-        totals.update(counts)
-        print(f"== {stack}: {time.monotonic() - started:.0f} s", flush=True)
-        if code not in (0, 5):  # 5: nothing was chosen by -k
-            failed.append(stack)
+    order = [*([CLI] if CLI in by_stack else []), *stacks]  # the longest first
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ended = pool.map(lambda stack: run_pytest(pythons[stack], by_stack[stack], options, stack), order)
+        for stack, (code, counts) in zip(order, ended, strict=True):
+            totals.update(counts)
+            if code not in (0, 5):  # 5: nothing was chosen by -k
+                failed.append(stack)
     report_coverage()
     bad = totals["failed"] + totals["error"] + totals["errors"]
     if failed and not bad:
@@ -85,6 +87,7 @@ def main(arguments: list[str]) -> int:
 
 def run_pytest(python: Path, files: list[Path], options: list[str], stack: str) -> tuple[int, Counter[str]]:
     """Run pytest and return its exit code and the counts of its closing line."""
+    started = time.monotonic()
     environment = {**os.environ, "COVERAGE_FILE": str(ROOT / f".coverage.{stack}"), "PYTHONPATH": str(ROOT)}
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     command = [str(python), "-m", "pytest", "--cov=penstock", "--cov=components", "--cov-report=", *options]
@@ -92,11 +95,20 @@ def run_pytest(python: Path, files: list[Path], options: list[str], stack: str) 
         [*command, *map(str, files)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
+    say(stack, f"{len(files)} files")
     last = ""
     for line in process.stdout:
-        print(line, end="", flush=True)
+        say(stack, line.rstrip())
         last = line if COUNT.search(line) else last
-    return process.wait(), Counter({word: int(count) for count, word in COUNT.findall(last)})
+    code = process.wait()
+    say(stack, f"ended after {time.monotonic() - started:.0f} s with exit code {code}")
+    return code, Counter({word: int(count) for count, word in COUNT.findall(last)})
+
+
+def say(stack: str, line: str) -> None:
+    """Print a line of one stack's tests, whole."""
+    sys.stdout.write(f"{stack:>10} | {line}\n")
+    sys.stdout.flush()
 
 
 def report_coverage() -> None:

@@ -127,10 +127,9 @@ def test_change_of_the_features_reruns_only_what_depends_on_them(home, second, t
     # The copy's data lie elsewhere: another source, as far as a cache can know.
     changed = home.train(app, "--set", f"source={PROJECT.apps / 'taxi' / 'data' / 'trips.csv.gz'}")
 
+    # validate_data is left out: since the last run there is another champion to compare the data with.
     states = changed.states()
-    assert {
-        states[task] for task in ["extract-data", "compute-statistics", "validate-data", "prepare-data"]
-    } == {"cached"}
+    assert {states[task] for task in ["extract-data", "compute-statistics", "prepare-data"]} == {"cached"}
     assert states["train-model"] == "succeeded"
 
 
