@@ -51,7 +51,8 @@ def run_plain(project: Project, home: Path, arguments: dict[str, Any]) -> tuple[
     """Run the plain script, a process per stack; return its seconds, in all and by stack."""
     home.mkdir(parents=True)
     pythons = ensure_stacks(project, list(PARTS))
-    published = publish(load_app(project.apps / "taxi"), home / "apps")
+    app = load_app(project, "taxi")
+    published = publish(app.folder, home, app.name, app.config.schema_file)
     nothing = home / "none"
     nothing.mkdir()
     (nothing / "none.json").write_text("{}")
@@ -95,7 +96,7 @@ def main() -> None:
     ensure_stacks(project, list(PARTS))
     scratch = Path(tempfile.mkdtemp(prefix="penstock-bench-"))
     pipeline, plain, steps, parts = [], [], [], []
-    arguments = load_app(project.apps / "taxi").arguments({})
+    arguments = load_app(project, "taxi").arguments()
     try:
         for i in range(REPEATS):
             seconds, run = run_pipeline(project, scratch / f"pipeline-{i}")

@@ -24,9 +24,11 @@ def main(names: list[str]) -> int:
         stack = STACK[name]
         python = pythons[stack] if stack else Path(sys.executable)
         print(f"\n== {name}", flush=True)
-        subprocess.run(
-            [python, HERE / f"{name}.py"], check=True, env={**os.environ, "PYTHONPATH": str(project.root)}
+        done = subprocess.run(
+            [python, HERE / f"{name}.py"], check=False, env={**os.environ, "PYTHONPATH": str(project.root)}
         )
+        if done.returncode:
+            return done.returncode
     return 0
 
 

@@ -151,7 +151,7 @@ def _metrics(page: Page, run: Run) -> None:
     if metrics:
         page.heading("Metrics on the test split")
         if compared := against_champion(run):
-            page.text(f"The challenger is {compared}.")
+            page.text(f"Against the champion: {compared}.")
         page.table(
             [Column("Metric"), Column("Value", True), Column("Low", True), Column("High", True)],
             [[f"{m.name}{' (primary)' if m.primary else ''}", m.value, m.low, m.high] for m in metrics],

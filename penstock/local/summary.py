@@ -62,12 +62,12 @@ def against_champion(run: Run) -> str:
     version, primary = evaluation["champion_version"], evaluation["primary_metric"]
     difference = (evaluation["overall"].get("difference") or {}).get(primary)
     if difference is None or difference.get("value") is None:
-        return f"not comparable with version {version} on these rows"
+        return f"not comparable: version {version} cannot be scored on these rows"
+    change = _metric(primary, difference, primary=True)
+    if not _excludes_zero(difference):
+        return f"no clear difference from version {version} on the same rows: {change}"
     better = (difference["value"] > 0) == evaluation["metrics"][primary]["higher_is_better"]
-    word = "better" if better else "worse"
-    sure = "" if _excludes_zero(difference) else ", which may be chance"
-    change = _metric(f"{primary} by", difference, primary=True)
-    return f"{word} than version {version} on the same rows: {change}{sure}"
+    return f"{'better' if better else 'worse'} than version {version} on the same rows: {change}"
 
 
 def _metric(name: str, value: dict[str, Any], primary: bool) -> Metric:

@@ -25,14 +25,19 @@ def run_with(folder: Path, difference: dict | None, metric: str = "auc", version
         (
             "auc",
             {"value": 0.02, "low": 0.01, "high": 0.03},
-            "better than version 3 on the same rows: auc by 0.0200 [0.0100, 0.0300]",
+            "better than version 3 on the same rows: auc 0.0200 [0.0100, 0.0300]",
         ),
         (
             "log_loss",
             {"value": 0.02, "low": -0.01, "high": 0.05},
-            "worse than version 3 on the same rows: log_loss by 0.0200 [-0.0100, 0.0500], which may be chance",
+            "no clear difference from version 3 on the same rows: log_loss 0.0200 [-0.0100, 0.0500]",
         ),
-        ("auc", None, "not comparable with version 3 on these rows"),
+        (
+            "log_loss",
+            {"value": 0.02, "low": 0.01, "high": 0.05},
+            "worse than version 3 on the same rows: log_loss 0.0200 [0.0100, 0.0500]",
+        ),
+        ("auc", None, "not comparable: version 3 cannot be scored on these rows"),
     ],
 )
 def test_difference_is_told_in_words(tmp_path, metric, difference, sentence):
