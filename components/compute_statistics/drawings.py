@@ -46,17 +46,7 @@ def spark(feature: Feature) -> Html:
     else:
         edges, values = bins(feature, SPARK_BINS)
         what = f"from {number(edges[0])} to {number(edges[-1])}" if edges else "no values"
-    top = max(values, default=0.0)
-    if not top:
-        return Html("")
-    width = 96 // max(len(values), SPARK_BINS)
-    path = "".join(
-        f"M{i * width} 24v-{max(round(23 * v / top), 1)}h{width - 1}V24" for i, v in enumerate(values) if v
-    )
-    return Html(
-        f'<svg viewBox="0 0 96 24" width="96" height="24" role="img" aria-label="{escape(what)}">'
-        f'<path class="f0" d="{path}"/></svg>'
-    )
+    return Html(charts.spark_bars(values, what, SPARK_BINS))
 
 
 def bins(feature: Feature, count: int) -> tuple[list[float], list[float]]:

@@ -76,23 +76,6 @@ def line(
     return plot.render(f"{title}: {y_label} by {x_label}, {', '.join(s.name for s in series)}")
 
 
-def scatter(
-    x: Sequence[float], y: Sequence[float], x_label: str, y_label: str, title: str, diagonal: bool = False
-) -> str:
-    """Draw points; `diagonal` adds the line y = x."""
-    if not len(x):
-        return _empty(title)
-    plot = _Plot(title, x_label, y_label, ticks(min(x), max(x)), ticks(min(y), max(y)))
-    for a, b in zip(x, y, strict=True):
-        plot.add(f'<circle class="f0 faint" r="2" cx="{plot.x(a):.1f}" cy="{plot.y(b):.1f}"/>')
-    if diagonal:
-        low = max(plot.x_ticks[0], plot.y_ticks[0])
-        high = min(plot.x_ticks[-1], plot.y_ticks[-1])
-        ends = plot.points([(low, low), (high, high)])
-        plot.add(f'<polyline class="line l5 dashed" points="{ends}"/>')
-    return plot.render(f"{title}: {y_label} against {x_label}, {len(x)} points")
-
-
 def histogram(
     edges: Sequence[float],
     counts: Sequence[float],
@@ -239,16 +222,25 @@ def heatmap(
     return _svg(head + height * len(row_labels) + 8, title, summary, parts)
 
 
-def spark_bars(values: Sequence[float], title: str) -> str:
-    """Draw a tiny bar chart for a table cell."""
-    top = max(values, default=0) or 1
-    step = 96 / max(len(values), 1)
-    rects = "".join(
-        f'<rect class="f0" x="{i * step:.1f}" width="{max(step - 0.6, 0.6):.1f}" '
-        f'y="{22 - 21 * v / top:.1f}" height="{21 * v / top + 1:.1f}"/>'
-        for i, v in enumerate(values)
+def spark_bars(values: Sequence[float], title: str, slots: int = 1) -> str:
+    """Draw a tiny bar chart for a table cell, as one small path; empty when there is nothing to see.
+
+    Args:
+        values: Height of each bar, from 0; at most 48 of them.
+        title: What it shows, for the ear.
+        slots: Bars that would fill the width, where there are fewer.
+    """
+    top = max(values, default=0.0)
+    if not top:
+        return ""
+    width = 96 // max(len(values), slots)
+    path = "".join(
+        f"M{i * width} 24v-{max(round(23 * v / top), 1)}h{width - 1}V24" for i, v in enumerate(values) if v
     )
-    return f'<svg viewBox="0 0 96 24" width="96" height="24" role="img" aria-label="{_escape(title)}">{rects}</svg>'
+    return (
+        f'<svg viewBox="0 0 96 24" width="96" height="24" role="img" aria-label="{_escape(title)}">'
+        f'<path class="f0" d="{path}"/></svg>'
+    )
 
 
 class _Plot:

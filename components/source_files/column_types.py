@@ -2,7 +2,6 @@
 
 from penstock.components.source_files.session import identifier
 
-DATASET_TYPES = ("string", "int64", "double", "bool")
 SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 
 INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}

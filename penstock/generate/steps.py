@@ -42,11 +42,6 @@ class Step:
     output_artifacts: list[Port]
     output_parameters: list[Port]
 
-    @property
-    def component_name(self) -> str:
-        """The name of the component in the IR."""
-        return self.name.replace("_", "-")
-
 
 def step_names(project: Project) -> list[str]:
     """Return the names of all steps: folders under components/ with a spec.py; sorted."""

@@ -81,7 +81,6 @@ class LiveTable:
         self.run: Run | None = None
         self._live: Live | None = None
         self._begun: dict[str, float] = {}
-        self._messages: list[str] = []
 
     def started(self, run: Run, folder: Path) -> None:
         """Draw the table."""

@@ -14,7 +14,6 @@ CHARTS = {
     "bars": lambda: charts.bars(["<a>", "b"], [1, 2], "T"),
     "intervals": lambda: charts.intervals([charts.Interval("a", 0.5, 0.4, 0.6, 10)], "T", "x"),
     "heatmap": lambda: charts.heatmap(["a", "b"], ["a", "b"], [[1, 2], [3, 4]], "T", "x", "y"),
-    "scatter": lambda: charts.scatter([1, 2], [2, 3], "x", "y", "T"),
     "spark_bars": lambda: charts.spark_bars([1, 2, 3], "T"),
     "empty line": lambda: charts.line([], "x", "y", "T"),
     "constant": lambda: charts.line([charts.Series("a", [1], [5])], "x", "y", "T"),
