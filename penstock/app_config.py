@@ -190,7 +190,7 @@ def _validate(
     faults: Sequence[Fault] = (),
 ) -> App:
     """Return the app, or raise all faults, in the order of the lines."""
-    config, wrong = model_faults(document)
+    config, wrong = model_faults(document, AppConfig)
     found = [*document.faults, *wrong, *check_sections(document, name)]
     if schema is not None:
         file = str(at(document.value, ("schema",)) or "schema.pbtxt")

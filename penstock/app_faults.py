@@ -1,10 +1,10 @@
 """Holds a document against the typed models and says in sentences, with lines, what does not fit."""
 
-from typing import Any
+from pathlib import PurePath
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from penstock.app_models import AppConfig
 from penstock.app_yaml import Document, Fault, KeyPath
 from penstock.nearest import did_you_mean
 
@@ -27,15 +27,16 @@ BOUNDS = {
     "less_than_equal": ("le", "{} or less"),
     "less_than": ("lt", "less than {}"),
 }
+Model = TypeVar("Model", bound=BaseModel)
 SHOWN = 60  # characters of a value in an error
 
 
-def model_faults(document: Document) -> tuple[AppConfig | None, list[Fault]]:
-    """Return the typed configuration, or what does not fit the models."""
+def model_faults(document: Document, model: type[Model]) -> tuple[Model | None, list[Fault]]:
+    """Return the typed configuration, or what does not fit the model."""
     try:
-        return AppConfig.model_validate(document.value), []
+        return model.model_validate(document.value), []
     except ValidationError as error:
-        faults = [_fault(document, details) for details in error.errors(include_url=False)]  # type: ignore[arg-type]
+        faults = [_fault(document, details, model) for details in error.errors(include_url=False)]  # type: ignore[arg-type]
         return None, faults
 
 
@@ -46,9 +47,8 @@ def without_nulls(value: Any) -> Any:
     return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def section_keys(path: KeyPath) -> list[str]:
+def section_keys(path: KeyPath, model: type[BaseModel]) -> list[str]:
     """Return the keys that the section at a path allows; [] when any word is a key there."""
-    model: type[BaseModel] = AppConfig
     for key in path:
         if isinstance(key, int):
             continue  # an item of a list of sections
@@ -70,13 +70,13 @@ def _model_inside(model: type[BaseModel], key: str) -> type[BaseModel] | None:
     return None
 
 
-def _fault(document: Document, details: dict[str, Any]) -> Fault:
+def _fault(document: Document, details: dict[str, Any], model: type[BaseModel]) -> Fault:
     path: KeyPath = tuple(details["loc"])
     kind, context = details["type"], details.get("ctx", {})
     if kind == "missing":
         return document.fault(path, "this key is required and not there")
     if kind == "extra_forbidden":
-        return document.fault(path, _unknown_key(path))
+        return document.fault(path, _unknown_key(document, path, model))
     shown = repr(details["input"])
     shown = shown if len(shown) <= SHOWN else shown[: SHOWN - 1] + "…"
     if kind == "literal_error":
@@ -100,9 +100,9 @@ def _fault(document: Document, details: dict[str, Any]) -> Fault:
     return document.fault(path, f"{shown} does not fit: {details['msg']}")
 
 
-def _unknown_key(path: KeyPath) -> str:
-    allowed = section_keys(path[:-1])
+def _unknown_key(document: Document, path: KeyPath, model: type[BaseModel]) -> str:
+    allowed = section_keys(path[:-1], model)
     section = next((str(key) for key in reversed(path[:-1]) if isinstance(key, str)), "")
-    owner = section or "app.yaml"
+    owner = section or PurePath(document.file).name
     near = did_you_mean(str(path[-1]), allowed) or f"; allowed are {', '.join(allowed)}"
     return f"{owner} has no key {path[-1]!r}{near}"

@@ -1,0 +1,115 @@
+"""The keys of manifests/environments/<name>.yaml: types, defaults and what each key means."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from penstock.app_models import Section
+
+KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
+
+
+class Auth(Section):
+    """Who we are to the backend."""
+
+    kind: Literal["none", "token", "in_cluster", "iap"] = Field(
+        default="none",
+        description="`token`: a bearer token from `variable` or `file`; `in_cluster`: the service account token "
+        "that Kubernetes mounts; `iap`: Google's Identity-Aware Proxy.",
+    )
+    variable: str = Field(default="", description="Environment variable that holds the token.")
+    file: str = Field(default="", description="File that holds the token; read anew at each call.")
+    client_id: str = Field(default="", description="OAuth client of the proxy (`iap`).")
+
+
+class Store(Section):
+    """How this machine writes to the pipeline root, where its own credentials do not say."""
+
+    endpoint: str = Field(
+        default="", description="URL of an S3-compatible store, as this machine reaches it."
+    )
+    region: str = Field(default="", description="Region of the store.")
+    access_key_variable: str = Field(default="", description="Environment variable with the access key.")
+    secret_key_variable: str = Field(default="", description="Environment variable with the secret key.")
+
+
+class Toleration(Section):
+    """A taint of nodes that steps put up with (Kubernetes' Toleration)."""
+
+    key: str = ""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: str = ""
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+
+
+class Secret(Section):
+    """A Kubernetes secret that steps get, by name; its values stay in the cluster."""
+
+    name: KubernetesName
+    variables: dict[VariableName, str] = Field(
+        default={}, description="Environment variable → key of the secret."
+    )
+    mount: str = Field(default="", description="Folder where the secret's keys appear as files.")
+    steps: list[str] = Field(default=[], description="Steps that get it; empty gives it to all.")
+
+
+class Notifications(Section):
+    """Where notify finds the URLs of its channels (apprise), which are secret."""
+
+    variable: VariableName = Field(
+        default="PENSTOCK_NOTIFY_URLS", description="Environment variable, for local runs."
+    )
+    secret: str = Field(default="", description="Kubernetes secret that holds them, for cluster runs.")
+    key: str = Field(default="urls", description="Its key.")
+
+
+class Schedule(Section):
+    """A recurring run."""
+
+    name: Name
+    pipeline: str = "training"
+    app: str
+    cron: str = Field(description="Five fields: minute, hour, day of month, month, day of week.")
+    time_zone: str = Field(default="UTC", description="IANA name, such as America/Chicago.")
+    catch_up: bool = Field(default=False, description="Make up for firings that were missed.")
+    max_concurrency: int = Field(default=1, ge=1, le=10, description="Runs of it at once.")
+    start: str = Field(default="", description="No firing before this time (ISO 8601).")
+    end: str = Field(default="", description="No firing after this time (ISO 8601).")
+    parameters: dict[str, Any] = Field(default={}, description="As with `--set`.")
+    window: str = Field(
+        default="", description="ISO 8601 duration: each run takes this long before its schedule time."
+    )
+    enabled: bool = True
+
+
+class Environment(Section):
+    """An environment."""
+
+    name: Name = Field(description="The file's name.")
+    description: str = ""
+    backend: Literal["local", "kfp", "vertex"]
+    host: str = Field(default="", description="URL of the KFP API.")
+    namespace: KubernetesName = "kubeflow"
+    project: str = Field(default="", description="Google Cloud project (Vertex).")
+    region: str = Field(default="", description="Google Cloud region (Vertex).")
+    pipeline_root: str = Field(
+        default="", description="Folder for artifacts and published apps: minio://, s3://, gs:// or a path."
+    )
+    images: str = Field(default="", description="Registry and prefix of the steps' images.")
+    registry_uri: str = Field(default="", description="MLflow tracking and registry URI, as steps reach it.")
+    service_account: str = Field(default="", description="Service account of the steps' pods.")
+    tls_ca: str = Field(default="", description="File with the certificate authority of `host`.")
+    auth: Auth = Auth()
+    store: Store = Store()
+    labels: dict[str, str] = Field(default={}, description="Labels of the steps' pods.")
+    node_selector: dict[str, str] = Field(default={}, description="Labels of nodes that steps may run on.")
+    tolerations: list[Toleration] = []
+    secrets: list[Secret] = []
+    variables: dict[VariableName, str] = Field(
+        default={}, description="Environment variables of every step; nothing secret."
+    )
+    notifications: Notifications = Notifications()
+    parameters: dict[str, Any] = Field(default={}, description="Defaults of pipeline parameters.")
+    schedules: list[Schedule] = []
