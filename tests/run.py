@@ -4,7 +4,8 @@
 
 The steps of a stack, and the modules that they share, are tested with that stack's Python; all else
 with the command line's. Two run beside each other. Paths choose tests; what begins with a dash goes to
-each pytest.
+each pytest. Without a path, tests/containers and tests/cluster are left out: they need a Docker engine and
+a cluster. What failed is told once more at the end.
 """
 
 import os
@@ -26,6 +27,9 @@ from penstock.versions import shared_modules
 ROOT = Path(__file__).parent.parent
 CLI = "cli"
 AT_ONCE = 2  # mostly one core each
+NEED_MORE = ("containers", "cluster")  # suites that run only when named
+FAILURES = re.compile(r"=+ (FAILURES|ERRORS) =+")
+LONGEST_ACCOUNT = 200  # lines of what failed in one stack
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors|xfailed|deselected)")
 
 
@@ -38,6 +42,8 @@ def stack_of(test: Path, project: Project) -> str:
     }
     if parts[0] == "apps" and len(parts) > 2:
         return "tensorflow"  # an app's own Python runs inside train_model
+    if parts[0] == "cloud":
+        return "control"  # which holds the vendor's own SDK
     if parts[0] != "components":
         return CLI
     if parts[1] in steps:
@@ -62,22 +68,27 @@ def main(arguments: list[str]) -> int:
     # `-k EXPRESSION` and the like: the value follows the option.
     chosen = [a for i, a in enumerate(arguments) if not a.startswith("-") and not _is_value(arguments, i)]
     options = [a for i, a in enumerate(arguments) if a.startswith("-") or _is_value(arguments, i)]
-    files = collect([Path(c).absolute() for c in chosen] or [ROOT / "tests"])
+    everything = [path for path in sorted((ROOT / "tests").iterdir()) if path.name not in NEED_MORE]
+    files = collect([Path(c).absolute() for c in chosen] or [path for path in everything if path.is_dir()])
     by_stack: dict[str, list[Path]] = {}
     for file in files:
         by_stack.setdefault(stack_of(file, project), []).append(file)
     stacks = sorted(stack for stack in by_stack if stack != CLI)
     pythons = {CLI: Path(sys.executable), **ensure_stacks(project, stacks, test=True)}
     totals: Counter[str] = Counter()
-    failed = []
+    failed: dict[str, list[str]] = {}
     order = [*([CLI] if CLI in by_stack else []), *stacks]  # the longest first
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ended = pool.map(lambda stack: run_pytest(pythons[stack], by_stack[stack], options, stack), order)
-        for stack, (code, counts) in zip(order, ended, strict=True):
+        for stack, (code, counts, account) in zip(order, ended, strict=True):
             totals.update(counts)
             if code not in (0, 5):  # 5: nothing was chosen by -k
-                failed.append(stack)
+                failed[stack] = account
     report_coverage()
+    for stack, account in failed.items():
+        print()
+        for line in account:
+            say(stack, line)
     bad = totals["failed"] + totals["error"] + totals["errors"]
     if failed and not bad:
         bad = len(failed)
@@ -85,8 +96,10 @@ def main(arguments: list[str]) -> int:
     return 1 if failed or not totals["passed"] else 0
 
 
-def run_pytest(python: Path, files: list[Path], options: list[str], stack: str) -> tuple[int, Counter[str]]:
-    """Run pytest and return its exit code and the counts of its closing line."""
+def run_pytest(
+    python: Path, files: list[Path], options: list[str], stack: str
+) -> tuple[int, Counter[str], list[str]]:
+    """Run pytest and return its exit code, the counts of its closing line and the account of what failed."""
     started = time.monotonic()
     environment = {**os.environ, "COVERAGE_FILE": str(ROOT / f".coverage.{stack}"), "PYTHONPATH": str(ROOT)}
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -97,12 +110,16 @@ def run_pytest(python: Path, files: list[Path], options: list[str], stack: str) 
     assert process.stdout is not None
     say(stack, f"{len(files)} files")
     last = ""
+    lines: list[str] = []
     for line in process.stdout:
         say(stack, line.rstrip())
+        lines.append(line.rstrip())
         last = line if COUNT.search(line) else last
     code = process.wait()
     say(stack, f"ended after {time.monotonic() - started:.0f} s with exit code {code}")
-    return code, Counter({word: int(count) for count, word in COUNT.findall(last)})
+    first = next((at for at, line in enumerate(lines) if FAILURES.match(line)), len(lines) - 5)
+    account = lines[max(0, first) :][-LONGEST_ACCOUNT:]
+    return code, Counter({word: int(count) for count, word in COUNT.findall(last)}), account
 
 
 def say(stack: str, line: str) -> None:
