@@ -30,6 +30,7 @@ COMMANDS = (
     "images_command",
     "submit_command",
     "schedule_command",
+    "platform_command",
     "clean_command",
     "envs_command",
 )

@@ -33,6 +33,16 @@ class Store(Section):
     region: str = Field(default="", description="Region of the store.")
     access_key_variable: str = Field(default="", description="Environment variable with the access key.")
     secret_key_variable: str = Field(default="", description="Environment variable with the secret key.")
+    service: str = Field(
+        default="",
+        description="Kubernetes service of the store, asked for its address where `endpoint` is empty.",
+    )
+    secret: str = Field(
+        default="",
+        description="Kubernetes secret with the keys, read (KUBECONFIG) where the variables are not set.",
+    )
+    secret_access_key: str = Field(default="accesskey", description="The secret's key of the access key.")
+    secret_secret_key: str = Field(default="secretkey", description="The secret's key of the secret key.")
 
 
 class Toleration(Section):
@@ -100,6 +110,10 @@ class Environment(Section):
     images: str = Field(default="", description="Registry and prefix of the steps' images.")
     registry_uri: str = Field(default="", description="MLflow tracking and registry URI, as steps reach it.")
     service_account: str = Field(default="", description="Service account of the steps' pods.")
+    platform: str = Field(
+        default="",
+        description="Kubernetes manifests that runs need (`penstock platform apply`), a path in the project.",
+    )
     tls_ca: str = Field(default="", description="File with the certificate authority of `host`.")
     auth: Auth = Auth()
     store: Store = Store()
