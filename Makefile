@@ -6,27 +6,47 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3.11
 APP ?= taxi
+ENV ?= test
+LOCK ?= images.lock.json
 PENSTOCK := .venv/bin/penstock
 
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help run compile generate test lint check bench clean
+.PHONY: help run images compile submit platform generate test test-containers test-cluster lint check bench clean
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.penstock ## Train, validate and register a model. APP=<name> (default taxi) ARGS='--set until=2016-01-01'
 	@$(PENSTOCK) run training --app $(APP) $(ARGS)
 
-compile: .venv/.penstock ## Compile the pipelines to pipelines/compiled/
+images: .venv/.penstock ## Build what changed of the steps' images, push it to ENV's registry, write images.lock.json
+	@$(PENSTOCK) images build $(STEPS)
+	@$(PENSTOCK) images push --env $(ENV)
+	@$(PENSTOCK) images lock --env $(ENV)
+
+compile: .venv/.penstock ## Compile the pipelines to pipelines/compiled/ and, with images.lock.json, to delivered/ by digest
 	@$(PENSTOCK) compile
+	@if [ -e $(LOCK) ]; then $(PENSTOCK) compile --lock $(LOCK); fi
+
+platform: .venv/.penstock ## Apply the Kubernetes objects that ENV's runs need (MLflow server, service account, ...)
+	@$(PENSTOCK) platform apply --env $(ENV)
+
+submit: platform ## Run APP's training pipeline in the environment ENV, and wait for its end. ARGS='--no-cache'
+	@$(PENSTOCK) submit training --app $(APP) --env $(ENV) --wait $(ARGS)
 
 generate: .venv/.penstock compile ## Write each step's component.yaml and README.md, and docs/app_yaml.md
 	@.venv/bin/python -m penstock.generate
 
 test: .venv/.dev ## Run all tests, each in the environment of its stack. ARGS='tests/components/gate -k blocks'
 	@.venv/bin/python tests/run.py $(ARGS)
+
+test-containers: .venv/.dev ## Test the images and the docker runner on a real engine
+	@.venv/bin/python tests/run.py tests/containers $(ARGS)
+
+test-cluster: .venv/.dev ## Test the pipelines on a real KFP cluster: KFP_HOST, KUBECONFIG, REGISTRY
+	@.venv/bin/python tests/run.py tests/cluster $(ARGS)
 
 lint: .venv/.dev ## Check format, lint and types
 	@.venv/bin/ruff format --check .

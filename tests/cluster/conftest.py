@@ -1,0 +1,116 @@
+"""The cluster suite: the command line as people use it, against a real KFP, a real registry and a real MLflow.
+
+The images are built from this checkout once per session; the MLflow server is the one of manifests/kubernetes.
+Run it with `make test-cluster`; what it needs, and what happens where that is missing: tests/real.py.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests import real
+
+ROOT = Path(__file__).parents[2]
+ENV = "test"
+LONGEST_COMMAND_S = 25 * 60
+MISSING: list[str] = []  # why the suite was skipped
+
+Penstock = Callable[..., "Done"]
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, as JSON."""
+        return json.loads(self.out)
+
+
+def run_penstock(
+    *arguments: str, env: dict[str, str], cwd: Path = ROOT, timeout: int = LONGEST_COMMAND_S
+) -> Done:
+    """Run the command line as a process, with the project in `cwd`."""
+    command = [sys.executable, "-m", "penstock.cli", *arguments]
+    variables = {**os.environ, **env, "PYTHONPATH": str(cwd)}
+    done = subprocess.run(
+        command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=timeout
+    )
+    print(f"$ penstock {' '.join(arguments)}\n{done.stdout[-6000:]}{done.stderr[-6000:]}[{done.returncode}]")
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def variables() -> dict[str, str]:
+    """The variables that reach the cluster and the engine; skips the suite where there is none."""
+    try:
+        return {**real.engine(), **real.cluster()}
+    except real.Missing as missing:
+        MISSING.append(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def ready(variables: dict[str, str]) -> dict[str, str]:
+    """The variables of a cluster that has this checkout's images and what its runs need."""
+    for command in (
+        ["images", "build"],
+        ["images", "push", "--env", ENV],
+        ["images", "lock", "--env", ENV],
+        ["platform", "apply", "--env", ENV],
+    ):
+        assert run_penstock(*command, env=variables).code == 0
+    return variables
+
+
+@pytest.fixture(scope="session")
+def penstock(ready: dict[str, str]) -> Penstock:
+    """Run the command line against the cluster."""
+
+    def run(*arguments: str, cwd: Path = ROOT, **options: Any) -> Done:
+        return run_penstock(*arguments, env=ready, cwd=cwd, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def show(penstock: Penstock) -> Callable[[str], dict[str, Any]]:
+    """Return the account of a cluster run, its steps by title."""
+
+    def read(run: str) -> dict[str, Any]:
+        done = penstock("runs", "show", run, "--env", ENV, "--json")
+        assert done.code == 0
+        account: dict[str, Any] = done.json
+        return {**account, "steps": {step["title"]: step for step in account["steps"]}}
+
+    return read
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the checkout that a test may change; state and locks of images come along."""
+    copy = tmp_path / "project"
+    leave_out = shutil.ignore_patterns(
+        ".git", ".venv", ".penstock", "__pycache__", ".mypy_cache", "delivered"
+    )
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=leave_out)
+    yield copy
+    shutil.rmtree(copy, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say loudly that nothing was tested."""
+    for sentence in MISSING:
+        terminalreporter.section("THE CLUSTER SUITE WAS SKIPPED", "!", red=True)
+        terminalreporter.write_line(sentence)

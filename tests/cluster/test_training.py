@@ -1,0 +1,157 @@
+"""The training pipeline on the taxi app: to SUCCEEDED, equal to the local run, and served from the cache."""
+
+import json
+import re
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.environments import load_environment
+from penstock.project import find_project
+from penstock.store_access import store_access
+from tests.cluster.conftest import ENV, ROOT, Done, Penstock, run_penstock
+
+RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+NEVER_FROM_THE_CACHE = {"inspect-source", "resolve-champion", "register-model", "notify"}
+TRAINING = ("submit", "training", "--app", "taxi", "--env", ENV, "--wait")
+
+
+def run_id(done: Done) -> str:
+    found = RUN_ID.search(done.out + done.err)
+    assert found, "the command names no run"
+    return found.group()
+
+
+@pytest.fixture(scope="module")
+def model(request: pytest.FixtureRequest) -> str:
+    """A model's name that no earlier session has used: the first run meets no champion."""
+    import uuid
+
+    return f"taxi-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="module")
+def trained(penstock: Penstock, show: Callable[[str], dict[str, Any]], model: str) -> dict[str, Any]:
+    """The account of the first run."""
+    done = penstock(*TRAINING, "--set", f"model_name={model}", "--no-cache")
+    assert done.code == 0
+    return show(run_id(done))
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], model: str) -> dict[str, Any]:
+    """run.json of the same run on this machine, with an empty registry and nothing cached."""
+    state = tmp_path_factory.mktemp("state")
+    environments = ROOT / ".penstock" / "envs"
+    environments.mkdir(parents=True, exist_ok=True)
+    (state / "envs").symlink_to(environments)
+    done = run_penstock(
+        "run",
+        "training",
+        "--app",
+        "taxi",
+        "--set",
+        f"model_name={model}",
+        "--json",
+        env={"PENSTOCK_HOME": str(state)},
+    )
+    assert done.code == 0
+    run: dict[str, Any] = done.json
+    return {**run, "steps": {step["title"]: step for step in run["steps"]}}
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def mlflow_url(ready: dict[str, str]) -> str:
+    """The MLflow server as this machine reaches it."""
+    import kubernetes
+
+    kubernetes.config.load_kube_config(ready["KUBECONFIG"])
+    service = kubernetes.client.CoreV1Api().read_namespaced_service("mlflow", "kubeflow")
+    return f"http://{service.spec.cluster_ip}:{service.spec.ports[0].port}/api/2.0/mlflow"
+
+
+def test_the_run_succeeds_with_every_step_run(trained):
+    assert trained["state"] == "succeeded"
+    states = {title: step["state"] for title, step in trained["steps"].items()}
+    assert {state for title, state in states.items() if title != "tune-model"} == {"succeeded"}
+    assert len(states) >= 15
+
+
+def test_metrics_and_verdicts_equal_the_local_runs(trained, local):
+    compared = 0
+    for title, step in local["steps"].items():
+        mine, theirs = step["record"], trained["steps"].get(title, {}).get("record") or {}
+        if title == "notify" or not mine:
+            continue
+        assert theirs.get("verdict") == mine.get("verdict"), title
+        numbers = {k: v for k, v in (mine.get("metrics") or {}).items() if isinstance(v, int | float)}
+        for name, value in numbers.items():
+            assert theirs["metrics"][name] == pytest.approx(value, rel=1e-6, abs=1e-9), f"{title}: {name}"
+            compared += 1
+    assert compared > 10
+
+
+def test_the_model_is_the_champion_of_the_mlflow_server(trained, mlflow_url, model):
+    found = get(f"{mlflow_url}/registered-models/alias?name={model}&alias=champion")["model_version"]
+    tags = {tag["key"]: tag["value"] for tag in found["tags"]}
+    assert found["version"] == "1"
+    assert any(trained["id"] in value for value in tags.values())
+
+
+def test_the_models_files_lie_in_the_store(trained, mlflow_url, model, ready, monkeypatch):
+    for name, value in ready.items():
+        monkeypatch.setenv(name, value)
+    import s3fs
+
+    version = get(f"{mlflow_url}/registered-models/alias?name={model}&alias=champion")["model_version"]
+    access = store_access(load_environment(find_project(ROOT), ENV))
+    files = s3fs.S3FileSystem(**access.s3_options).find("mlpipeline/mlflow")
+    assert version["source"]
+    assert any(file.endswith("saved_model.pb") for file in files)
+
+
+def test_the_same_submission_finds_its_run(penstock, trained, model):
+    done = penstock(*TRAINING, "--set", f"model_name={model}", "--no-cache")
+    assert (done.code, run_id(done)) == (0, trained["id"])
+
+
+@pytest.fixture(scope="module")
+def again(
+    penstock: Penstock, show: Callable[[str], dict[str, Any]], trained: dict[str, Any], model: str
+) -> Any:
+    """A forced second run: the first one's model is the champion now."""
+    done = penstock(*TRAINING, "--set", f"model_name={model}", "--force")
+    assert done.code == 0
+    return show(run_id(done))
+
+
+def test_a_second_run_is_served_from_the_cache_up_to_where_it_must_not_be(again):
+    states = {title: step["state"] for title, step in again["steps"].items()}
+    for title in ("extract-data", "compute-statistics", "prepare-data", "train-model"):
+        assert states[title] == "cached", title
+    for title in (*NEVER_FROM_THE_CACHE, "fetch-champion", "evaluate-model"):
+        assert states[title] == "succeeded", title
+
+
+def test_a_changed_image_of_one_step_reruns_it_and_what_follows(penstock, show, again, model, project: Path):
+    step = project / "components" / "evaluate_model" / "step.py"
+    step.write_text(step.read_text() + "\n# changed by a test\n")
+    for command in (["build"], ["push", "--env", ENV], ["lock", "--env", ENV]):
+        assert penstock("images", *command, cwd=project).code == 0
+    before = json.loads((ROOT / "images.lock.json").read_text())["images"]
+    after = json.loads((project / "images.lock.json").read_text())["images"]
+    assert [name for name in after if after[name]["digest"] != before[name]["digest"]] == ["evaluate_model"]
+
+    done = penstock(*TRAINING, "--set", f"model_name={model}", "--force", cwd=project)
+    assert done.code == 0
+    states = {title: found["state"] for title, found in show(run_id(done))["steps"].items()}
+    assert {states[title] for title in ("extract-data", "prepare-data", "train-model")} == {"cached"}
+    assert {states[title] for title in ("evaluate-model", "validate-model", "gate: model")} == {"succeeded"}
