@@ -1,8 +1,8 @@
 """What each step's image is made of, as a hash: the tag that makes every cache tell the truth.
 
-The hash covers the lock of the step's stack, every file of the step's folder (spec.py included), step_io,
-and the shared modules beside it that the step imports, directly or not. A file that changes none of these
-changes no image.
+The hash covers the recipe of all images, the lock of the step's stack, every file of the step's folder
+(spec.py included), step_io, and the shared modules beside it that the step imports, directly or not. A file
+that changes none of these changes no image.
 """
 
 import ast
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import UserError
+from penstock.images.settings import read_images_file
 from penstock.nearest import did_you_mean
 from penstock.project import Project
 
@@ -24,6 +25,7 @@ UNPINNED = "unpinned"
 ALWAYS_SHARED = "step_io"
 NOT_IN_AN_IMAGE = ("README.md", "component.yaml", "notes.md")
 FOLDERS_NOT_IN_AN_IMAGE = ("__pycache__", "tests")
+RECIPE = ("Dockerfile", "finish.py", "bootstrap.txt")  # under images/
 DIGITS = 16  # of a SHA-256, in hexadecimal: 64 bits, no collision among the versions of one step
 
 
@@ -37,16 +39,9 @@ def stacks_by_step(project: Project) -> dict[str, str]:
     """Return the stack of each step, from images/images.yaml.
 
     Raises:
-        UserError: The file cannot be read, or has no entry `stack` for a step.
+        UserError: The file cannot be read or is wrong.
     """
-    import yaml
-
-    path = project.images / "images.yaml"
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {step: str(entry["stack"]) for step, entry in content["steps"].items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: expected `steps: {{<step>: {{stack: <stack>}}}}` ({error!r})") from error
+    return {step: entry.stack for step, entry in read_images_file(project).steps.items()}
 
 
 @dataclass(frozen=True)
@@ -90,11 +85,19 @@ class Images:
                     "add it with its stack"
                 )
             stack = self.stacks[step]
-            digest = hashlib.sha256(lock_path(self.project, stack).read_bytes())
+            digest = hashlib.sha256(stack_hash(self.project, stack).encode())
             for module in sorted(self.needed(step)):
                 digest.update(f"\0{module}\0{self._module(module)[0]}".encode())
             self._images[step] = Image(step, stack, digest.hexdigest()[:DIGITS])
         return self._images[step]
+
+    def files(self, step: str) -> dict[str, bytes]:
+        """Return what the image of a step holds of our code: the path under components/ → content."""
+        return {
+            path.relative_to(self.components).as_posix(): path.read_bytes()
+            for module in sorted(self.needed(step))
+            for path in _files(self.components, module)
+        }
 
     def needed(self, step: str) -> set[str]:
         """Return the step and every shared module that it imports, directly or not."""
@@ -124,6 +127,22 @@ class Images:
                     }
             self._modules[name] = (digest.hexdigest(), imports)
         return self._modules[name]
+
+
+def stack_hash(project: Project, stack: str) -> str:
+    """Return the hash of a stack's image: its lock, the recipe, and what images.yaml says of the two.
+
+    Raises:
+        UserError: The lock is missing, or images.yaml is wrong.
+    """
+    digest = hashlib.sha256(lock_path(project, stack).read_bytes())
+    for name in RECIPE:
+        path = project.images / name
+        digest.update(f"\0{name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
+    listed = read_images_file(project)
+    left_out = listed.stack(stack).model_dump(include={"without", "drop"})
+    digest.update(json.dumps([listed.base, left_out], sort_keys=True).encode())
+    return digest.hexdigest()[:DIGITS]
 
 
 def shared_modules(project: Project, step: str) -> set[str]:
