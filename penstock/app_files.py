@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import UserError
+from penstock.pipeline_root import LISTING, Folder, PipelineRoot, hashes_of, listing_text
 
-LISTING = "files.json"
 LARGEST_APP = 50 * 1024 * 1024  # bytes: an app is settings and code; data stays at its source
 LEFT_OUT = {"data", "tests", "__pycache__"}  # folders at any depth
 LEFT_OUT_ENDINGS = (".pyc", ".pyo", ".partial")
@@ -60,6 +60,26 @@ def publish(app_folder: Path, root: Path, name: str, schema: str = "schema.pbtxt
     Raises:
         UserError: The schema is missing, a file is a symbolic link, or all files exceed 50 MB.
     """
+    parts = app_parts(app_folder, name, schema)
+    folders = {part: _publish_part(contents, root / "apps" / name) for part, contents in parts.items()}
+    return _published({part: (str(folder), folder.name) for part, folder in folders.items()})
+
+
+def plan_publication(
+    app_folder: Path, root: PipelineRoot, name: str, schema: str = "schema.pbtxt"
+) -> tuple[PublishedApp, list[Folder]]:
+    """Return what an app will be at a pipeline root, and the folders to upload before a run reads it.
+
+    Args and errors are those of `publish`; nothing is sent.
+    """
+    parts = app_parts(app_folder, name, schema)
+    folders = {part: root.folder(f"apps/{name}", contents) for part, contents in parts.items()}
+    app = _published({part: (folder.uri, folder.digest) for part, folder in folders.items()})
+    return app, list(folders.values())
+
+
+def app_parts(app_folder: Path, name: str, schema: str) -> dict[str, dict[str, bytes]]:
+    """Return the files of each published part of an app by their path in it; raises as `publish` does."""
     files = app_files(app_folder)
     if schema not in files:
         raise UserError(
@@ -68,20 +88,18 @@ def publish(app_folder: Path, root: Path, name: str, schema: str = "schema.pbtxt
     if LISTING in files:
         raise UserError(f"{app_folder / LISTING} has the name of the list that publishing writes: rename it")
     settings = {"app.yaml", schema}
-    parts = {
+    return {
         "app": files,
         "schema": {"schema.pbtxt": files[schema]},
         "code": {path: content for path, content in files.items() if path not in settings},
     }
-    folders = {part: _publish_part(contents, root / "apps" / name) for part, contents in parts.items()}
-    return PublishedApp(
-        app_uri=str(folders["app"]),
-        schema_uri=str(folders["schema"]),
-        code_uri=str(folders["code"]),
-        digest=folders["app"].name,
-        schema_digest=folders["schema"].name,
-        code_digest=folders["code"].name,
-    )
+
+
+def _published(parts: Mapping[str, tuple[str, str]]) -> PublishedApp:
+    """Return the published app of the URI and digest of each part."""
+    uris = {f"{part}_uri": uri for part, (uri, _) in parts.items()}
+    (_, digest), (_, schema_digest), (_, code_digest) = parts["app"], parts["schema"], parts["code"]
+    return PublishedApp(**uris, digest=digest, schema_digest=schema_digest, code_digest=code_digest)
 
 
 def app_version(published: PublishedApp, arguments: Mapping[str, Any]) -> str:
@@ -129,8 +147,8 @@ def app_files(app_folder: Path) -> dict[str, bytes]:
 
 def _publish_part(contents: Mapping[str, bytes], parent: Path) -> Path:
     """Write one folder beside its place and rename it; whoever comes second finds it there."""
-    hashes = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
-    listing = json.dumps(hashes, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    hashes = hashes_of(contents)
+    listing = listing_text(hashes)
     final = parent / hashlib.sha256(listing.encode()).hexdigest()
     if _is_complete(final, hashes):
         return final

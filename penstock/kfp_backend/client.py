@@ -49,6 +49,12 @@ class Backend:
         self.host = environment.host.rstrip("/")
         self.credentials = Credentials(environment.auth)
         self.version = ""  # of the backend, such as 2.14.3
+        self.is_multi_user = False
+
+    @property
+    def in_namespace(self) -> dict[str, str]:
+        """The field that says whose: needed where KFP serves many users, unknown elsewhere."""
+        return {"namespace": self.environment.namespace} if self.is_multi_user else {}
 
     @cached_property
     def client(self) -> "Client":
@@ -214,12 +220,19 @@ def connect(environment: Environment) -> Backend:
     doing = "connect"
     health = backend.request("GET", f"{API}/healthz", doing=doing, limit_s=PROBE_S)
     backend.version = str(health.get("tag_name") or "")
+    backend.is_multi_user = bool(health.get("multi_user"))
     # A host may tell its health to anyone: this tells whether it speaks with us.
-    backend.request("GET", f"{API}/pipelines", doing=doing, query={"page_size": 1}, limit_s=PROBE_S)
+    backend.request(
+        "GET",
+        f"{API}/pipelines",
+        doing=doing,
+        query={"page_size": 1, **backend.in_namespace},
+        limit_s=PROBE_S,
+    )
     return backend
 
 
-def equals(key: str, value: str) -> str:
-    """Return the API's filter for resources whose `key` (display_name, name) is `value`."""
-    predicates = [{"operation": "EQUALS", "key": key, "string_value": value}]
+def equals(key: str, value: str, operation: str = "EQUALS") -> str:
+    """Return the API's filter for resources whose `key` (display_name, name) is `value`, or IS_SUBSTRING."""
+    predicates = [{"operation": operation, "key": key, "string_value": value}]
     return json.dumps({"predicates": predicates}, separators=(",", ":"))
