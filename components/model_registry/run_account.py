@@ -26,6 +26,7 @@ class StepAccount:
     evidence: str = ""  # where to look: a report
     log: str = ""
     message: str = ""  # what the platform says of a step that left no record: OOMKilled
+    attempts: int = 1  # how often its container ran
 
     @property
     def results(self) -> Mapping[str, Any]:
@@ -56,7 +57,7 @@ class RunAccount:
     id: str
     pipeline: str
     app: str
-    state: str  # succeeded unchanged blocked failed interrupted
+    state: str  # running cancelling; succeeded unchanged blocked failed interrupted cancelled
     steps: list[StepAccount]
     executor: str  # where it ran: local or kfp
     started: str = ""

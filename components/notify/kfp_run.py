@@ -7,210 +7,223 @@ The tasks of API v2 have ids of their own and name only their children's nodes: 
 cannot be had.
 """
 
-import base64
-import binascii
-import json
-import logging
-import os
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import quote
 
 from penstock.components.model_registry.run_account import (
     RunAccount,
     StepAccount,
-    milliseconds,
     settled_state,
     stopped_at,
 )
+from penstock.components.notify.kfp_api import KfpApi
+from penstock.components.notify.kfp_sentences import is_termination, pod_sentence
+from penstock.components.notify.kfp_spec import SpecTask, specification, tasks_of
+from penstock.components.notify.kfp_workflow import Node, task_nodes, was_terminated
 from penstock.components.step_io.errors import StepError
 from penstock.components.step_io.record import from_line, now
 
-log = logging.getLogger(__name__)
-
-HOST_VARIABLE = "KFP_HOST"
-IN_CLUSTER = "http://ml-pipeline.kubeflow:8888"
-TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"
-TOKEN = "/var/run/secrets/kubeflow/pipelines/token"
-REQUEST_S = 5.0
-ALL_REQUESTS_S = 30.0
-EXECUTOR = "executor"  # KFP's name of the node that runs a task's container
 OURS = "notify"
-PHASES = {
-    "Succeeded": "succeeded",
-    "Failed": "failed",
-    "Error": "failed",
-    "Skipped": "skipped",
-    "Omitted": "skipped",
-}
-NEVER_RAN = ("Skipped", "Omitted", "Pending")
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+SIGNALLED = (130, 137, 143)
+NEVER = "1970-"  # what the API calls a time that has not come
+ENDED_STEP = ("succeeded", "failed", "blocked", "interrupted")
+
+Told = tuple[dict[str, Any], str]  # the record of a step, and its log where it has none
+Known = MutableMapping[tuple[str, str], Told]  # by node and the time at which it ended
 
 
-class KfpApi:
-    """The few calls of the KFP API that are needed, with limits on time."""
+def read_kfp_run(
+    api: KfpApi,
+    run_id: str,
+    pipeline: str = "",
+    app: str = "",
+    *,
+    ends_now: bool = True,
+    known: Known | None = None,
+) -> RunAccount:
+    """Return the account of a run.
 
-    def __init__(self, host: str = "", token_file: str = "") -> None:
-        self.host = (host or os.environ.get(HOST_VARIABLE) or IN_CLUSTER).rstrip("/")
-        if "://" not in self.host:
-            self.host = f"http://{self.host}"
-        self._token = Path(token_file or os.environ.get(TOKEN_VARIABLE) or TOKEN)
-        self._until = time.monotonic() + ALL_REQUESTS_S
-
-    def run(self, run_id: str) -> dict[str, Any]:
-        """Return a run with its task details."""
-        return self._get(f"/apis/v2beta1/runs/{quote(run_id, safe='')}")
-
-    def log_of(self, run_id: str, node: str) -> str:
-        """Return the log of a node; empty when there is none."""
-        path = f"/apis/v2beta1/runs/{quote(run_id, safe='')}/nodes/{quote(node, safe='')}/artifacts/main-logs:read"
-        try:
-            return base64.b64decode(self._get(path).get("data") or "").decode("utf-8", errors="replace")
-        except (StepError, binascii.Error) as error:
-            log.debug("no log of node %s: %s", node, error)
-            return ""
-
-    def nodes(self, run_id: str) -> dict[str, dict[str, Any]]:
-        """Return the nodes of the workflow that KFP made of the run; none when they cannot be had."""
-        try:
-            found = self._get(f"/apis/v1beta1/runs/{quote(run_id, safe='')}")
-            nodes = json.loads(found["pipeline_runtime"]["workflow_manifest"])["status"]["nodes"]
-            return dict(nodes)
-        except (StepError, ValueError, KeyError, TypeError) as error:
-            log.warning("the workflow of the run cannot be had: %s", error)
-            return {}
-
-    def _get(self, path: str) -> dict[str, Any]:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise StepError(f"the KFP API at {self.host} was too slow: {ALL_REQUESTS_S:.0f} s are over")
-        request = urllib.request.Request(self.host + path, headers={"Accept": "application/json"})
-        if self._token.is_file():
-            request.add_header("Authorization", f"Bearer {self._token.read_text().strip()}")
-        try:
-            with urllib.request.urlopen(request, timeout=min(REQUEST_S, left)) as answer:
-                content = json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise StepError(f"the KFP API at {self.host} answers {error.code} to {path}") from error
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise StepError(
-                f"the KFP API at {self.host} cannot be read ({reason}): set {HOST_VARIABLE}"
-            ) from error
-        if not isinstance(content, dict):
-            raise StepError(f"the KFP API at {self.host} answers no object to {path}")
-        return content
-
-
-def read_kfp_run(api: KfpApi, run_id: str, pipeline: str, app: str) -> RunAccount:
-    """Return the account of a run that has ended but for its exit handler.
+    Args:
+        api: Where the run is.
+        run_id: Its id there.
+        pipeline: Name of the pipeline; empty takes what KFP says.
+        app: Name of the app; empty takes the run's parameter.
+        ends_now: We are its exit handler: it has ended but for us, whatever KFP says.
+        known: Records that need not be read again; those found are added.
 
     Raises:
         StepError: The API cannot be reached or does not know the run.
     """
     found = api.run(run_id)
+    workflow = api.workflow(run_id)
+    spec = _spec(api, found)
+    over = ends_now or found.get("state") in ENDED
+    read = _reader(api, run_id, {} if known is None else known)
     details = (found.get("run_details") or {}).get("task_details") or []
-    nodes = api.nodes(run_id)
-    told = _steps_of_workflow(api, run_id, nodes) if nodes else _steps_of_tasks(api, run_id, details)
-    steps = [step for step in told if step.step != OURS]
-    if not steps:
+    if workflow:
+        steps = [step for step in _steps(task_nodes(workflow), tasks_of(spec), read, over) if step[1]]
+    else:
+        steps = [(step, True) for step in _steps_of_tasks(details, read)]
+    body = [step for step, _ in steps if step.step != OURS]
+    if not body and over and not (found.get("state") == "FAILED" and workflow):
         raise StepError(f"the KFP API at {api.host} tells of no step of run {run_id}: look at its page")
-    state, error = settled_state(steps), ""
-    failed = [
-        name
-        for detail in details
-        if detail.get("state") == "FAILED"
-        and (name := str(detail.get("display_name") or ""))
-        and not name.startswith(EXECUTOR)
-    ]
-    if failed and not nodes and stopped_at(steps) is None:
-        state = "failed"
-        error = f"KFP calls these failed, and no step says why: {', '.join(failed)}"
+    arguments = (found.get("runtime_config") or {}).get("parameters") or {}
+    state, error = _state(found, workflow, body, over)
+    if over and not workflow and (names := _failed_without_reason(details, body)):
+        state, error = "failed", f"KFP calls these failed, and no step says why: {', '.join(names)}"
     return RunAccount(
         id=run_id,
-        pipeline=pipeline,
-        app=app,
+        pipeline=pipeline or str((spec.get("pipelineInfo") or {}).get("name") or ""),
+        app=app or str(arguments.get("app") or ""),
         state=state,
         error=error,
-        steps=sorted(steps, key=lambda step: milliseconds(step.started)),
+        steps=body,
         executor="kfp",
-        started=found.get("created_at") or "",
-        ended=now(),
-        arguments=(found.get("runtime_config") or {}).get("parameters") or {},
+        started=str(found.get("created_at") or ""),
+        ended=_time(found.get("finished_at")) or (now() if over else ""),
+        arguments=arguments,
         report=f"{api.host}/#/runs/details/{run_id}",
     )
 
 
-def _steps_of_workflow(
-    api: KfpApi, run_id: str, nodes: Mapping[str, Mapping[str, Any]]
-) -> Iterator[StepAccount]:
-    """Yield the tasks of a workflow: the nodes that hold one named `executor`."""
-    for node in nodes.values():
-        if _is_executor(node):
-            continue  # its children are its attempts, and whatever comes after it
-        executors = [name for name in node.get("children") or [] if _is_executor(nodes.get(name, {}))]
-        if not executors:
-            continue  # a driver or a group
-        executor = nodes[executors[0]]
-        attempts = [name for name in executor.get("children") or [] if _is_executor(nodes.get(name, {}))]
-        containers = [*reversed(attempts), executors[0]]  # the last attempt counts
-        phase = str(executor.get("phase") or node.get("phase"))
-        record = _record(api, run_id, containers) if phase not in NEVER_RAN else {}
-        messages = [str(nodes[name].get("message") or "") for name in containers]
-        yield _step(
-            str(node.get("displayName") or ""),
-            "cached"
-            if phase == "Skipped" and node.get("phase") == "Succeeded"
-            else PHASES.get(phase, "running"),
-            record,
-            str(node.get("startedAt") or ""),
-            str(node.get("finishedAt") or ""),
-            next(filter(None, messages), ""),
-        )
+def _spec(api: KfpApi, found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the IR of a run: it has its own, or it runs a version of a pipeline."""
+    if found.get("pipeline_spec"):
+        return specification(found["pipeline_spec"])
+    reference = found.get("pipeline_version_reference") or {}
+    if not reference.get("pipeline_version_id"):
+        return {}
+    version = api.pipeline_version(reference.get("pipeline_id", ""), reference["pipeline_version_id"])
+    return specification(version.get("pipeline_spec") or {})
 
 
-def _steps_of_tasks(api: KfpApi, run_id: str, details: list[dict[str, Any]]) -> Iterator[StepAccount]:
-    """Yield the tasks of API v2 whose container left a record: nothing else tells them from groups."""
-    for detail in details:
-        children = [str(child.get("pod_name") or "") for child in detail.get("child_tasks") or []]
-        name = str(detail.get("display_name") or "")
-        if not children or name.startswith(EXECUTOR) or name.endswith("driver"):
-            continue
-        if record := _record(api, run_id, children):
-            state = str(record.get("state") or "")
-            started, ended = str(detail.get("start_time") or ""), str(detail.get("end_time") or "")
-            yield _step(name, state, record, started, ended, "")
+def _state(
+    found: Mapping[str, Any], workflow: Mapping[str, Any], steps: list[StepAccount], over: bool
+) -> tuple[str, str]:
+    """Return how a run stands, and why where no step says so."""
+    if not over:
+        return "cancelling" if found.get("state") == "CANCELING" else "running", ""
+    if was_terminated(workflow) or found.get("state") in ("CANCELING", "CANCELED"):
+        return "cancelled", ""
+    state = settled_state(steps)
+    if found.get("state") == "FAILED" and stopped_at(steps) is None:
+        return "failed", str((workflow.get("status") or {}).get("message") or "KFP calls it failed")
+    return state, ""
 
 
-def _is_executor(node: Mapping[str, Any]) -> bool:
-    return str(node.get("displayName") or "").startswith(EXECUTOR)
+def _steps(
+    nodes: list[Node], tasks: list[SpecTask], read: Callable[[Node], Told], over: bool
+) -> Iterator[tuple[StepAccount, bool]]:
+    """Yield each task: those that the workflow knows by time, then those that it has not begun."""
+    by_name = {task.name: task for task in tasks}
+    times: dict[str, int] = {}
+    for node in sorted(nodes, key=lambda node: (not node.started, node.started)):
+        again = times[node.task] = times.get(node.task, 0) + 1
+        task = by_name.get(node.task) or _unknown(node)
+        yield _step(task, node, read, again, over), not (task.is_exit and node.task == OURS)
+    for task in tasks:
+        if task.name not in times:
+            yield (
+                StepAccount(
+                    task.name, task.title, task.step, "skipped" if over else "pending", image=task.image
+                ),
+                True,
+            )
 
 
-def _record(api: KfpApi, run_id: str, nodes: list[str]) -> dict[str, Any]:
-    """Return the last step record in the first of the logs that holds one; empty when none does."""
-    for node in filter(None, nodes):
-        for line in reversed(api.log_of(run_id, node).splitlines()):
-            if record := from_line(line.strip()):
-                return record
-    return {}
+def _unknown(node: Node) -> SpecTask:
+    return SpecTask(node.task, node.task, node.task.replace("-", "_"), node.image, node.is_exit)
 
 
-def _step(
-    title: str, state: str, record: Mapping[str, Any], started: str, ended: str, message: str
-) -> StepAccount:
+def _step(task: SpecTask, node: Node, read: Callable[[Node], Told], again: int, over: bool) -> StepAccount:
+    record, text = read(node) if node.state in ("succeeded", "failed") else ({}, "")
+    state = node.state
+    if state in ("pending", "running") and over and not task.is_exit:
+        state = "interrupted" if state == "running" else "skipped"
     if state == "failed" and record.get("state") == "blocked":
         state = "blocked"
+    if record.get("exit_code") in SIGNALLED and node.message:
+        record = {key: value for key, value in record.items() if key != "error"}  # the platform knows why
+    ended_by_hand = state == "failed" and is_termination(node.message)
+    suffix = f"-{again}" if again > 1 else ""
+    inputs = {**node.inputs, **(record.get("inputs") or {})}
     return StepAccount(
-        task=title,
-        title=title,
-        step=str(record.get("step") or title.replace("-", "_")),
-        state=state,
-        started=str(record.get("started") or started),
-        ended=str(record.get("ended") or ended),
-        record=record,
-        evidence=str((record.get("inputs") or {}).get("evidence") or "") if state == "blocked" else "",
-        message=message if state == "failed" else "",
+        task=task.name + suffix,
+        title=task.title + (f" ({again})" if again > 1 else ""),
+        step=str(record.get("step") or task.step),
+        state="interrupted" if ended_by_hand else state,
+        started=str(record.get("started") or _time(node.started)),
+        ended=str(record.get("ended") or _time(node.ended)),
+        record=record or _what_is_known(node),
+        image=node.image or task.image,
+        outputs=node.outputs if state in ("succeeded", "cached") else {},
+        evidence=str(inputs.get("evidence") or "") if state == "blocked" else "",
+        message="" if record.get("error") else _message(task, node, text, ended_by_hand),
+        attempts=node.attempts,
+        log=node.pods[0] if node.pods else "",
     )
+
+
+def _message(task: SpecTask, node: Node, text: str, ended_by_hand: bool) -> str:
+    return "it was ended with the run" if ended_by_hand else pod_sentence(node, task.step, text)
+
+
+def _what_is_known(node: Node) -> dict[str, Any]:
+    """Return what a record would hold, as far as the platform knows it of a step that left none."""
+    fields: dict[str, Any] = {"parameters": node.parameters, "inputs": node.inputs}
+    return {name: dict(value) for name, value in fields.items() if value}
+
+
+def _steps_of_tasks(details: list[dict[str, Any]], read: Callable[[Node], Told]) -> Iterator[StepAccount]:
+    """Yield the tasks of API v2 whose container left a record: nothing else tells them from groups."""
+    for detail in details:
+        pods = [str(child.get("pod_name") or "") for child in detail.get("child_tasks") or []]
+        name = str(detail.get("display_name") or "")
+        if not pods or name.startswith("executor") or name.endswith("driver"):
+            continue
+        started, ended = _time(detail.get("start_time")), _time(detail.get("end_time"))
+        record, _ = read(Node(name, "succeeded", started, ended, pods=pods))
+        if record:
+            state = str(record.get("state") or "")
+            yield StepAccount(name, name, str(record.get("step")), state, started, ended, record)
+
+
+def _failed_without_reason(details: list[dict[str, Any]], steps: list[StepAccount]) -> list[str]:
+    """Return the tasks that KFP calls failed, where no step does."""
+    if stopped_at(steps) is not None:
+        return []
+    names = (str(detail.get("display_name") or "") for detail in details if detail.get("state") == "FAILED")
+    return [name for name in names if name and not name.startswith("executor")]
+
+
+def _reader(api: KfpApi, run_id: str, known: Known) -> Callable[[Node], Told]:
+    """Return what reads the last record among a task's logs, the last attempt first."""
+
+    def read(node: Node) -> Told:
+        last = ""
+        for pod in filter(None, node.pods):
+            key = (pod, node.ended)
+            if key not in known:
+                known[key] = _record_in(api.log_of(run_id, pod))
+            record, text = known[key]
+            if record:
+                return record, ""
+            last = last or text
+        return {}, last
+
+    return read
+
+
+def _record_in(text: str) -> Told:
+    """Return the last step record in a log; where there is none, the log's end."""
+    for line in reversed(text.splitlines()):
+        if record := from_line(line.strip()):
+            return record, ""
+    return {}, text[-4_000:]
+
+
+def _time(found: Any) -> str:
+    """Return a time; empty for one that has not come."""
+    text = str(found or "")
+    return "" if text.startswith(NEVER) else text

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from penstock.components.model_registry.run_account import RunAccount
 from penstock.components.notify.channels import FILE_VARIABLE, URLS_VARIABLE, append_line, send
-from penstock.components.notify.kfp_run import KfpApi, read_kfp_run
+from penstock.components.notify.kfp_api import KfpApi
+from penstock.components.notify.kfp_run import read_kfp_run
 from penstock.components.notify.local_run import read_local_run
 from penstock.components.notify.message import compose
 from penstock.components.step_io.errors import StepError

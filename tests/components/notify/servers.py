@@ -70,9 +70,10 @@ class KfpRun:
         self._add("w-group", "exit-handler-1", "Failed")
         self.last = "w-root-driver"
 
-    def _add(self, node: str, name: str, phase: str, message: str = "") -> None:
+    def _add(self, node: str, name: str, phase: str, message: str = "", below: str = "") -> None:
         self.nodes[node] = {
             "id": node,
+            "name": f"w.root.{below or name}",
             "displayName": name,
             "phase": phase,
             "message": message,
@@ -93,7 +94,7 @@ class KfpRun:
         node = f"w-{name}-container"
         self._add(f"w-{name}-driver", f"{name}-driver", "Succeeded")
         self._add(f"w-{name}", name, phase)
-        self._add(node, "executor", executor_phase or phase, message)
+        self._add(node, "executor", executor_phase or phase, message, f"{name}.executor")
         self.nodes[f"w-{name}"]["children"] = [node]
         self.nodes[f"w-{name}-driver"]["children"] = [f"w-{name}"]
         self.nodes[self.last]["children"].append(f"w-{name}-driver")  # what comes next is a child as well
@@ -107,7 +108,8 @@ class KfpRun:
         node = self.task(name)
         for number, record in enumerate(attempts):
             child = f"{node}-{number}"
-            self._add(child, f"executor({number})", "Failed" if record["state"] == "failed" else "Succeeded")
+            phase = "Failed" if record["state"] == "failed" else "Succeeded"
+            self._add(child, f"executor({number})", phase, "", f"{name}.executor({number})")
             self.nodes[node]["children"].append(child)
             self.logs[child] = log_with(record)
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from penstock.components.model_registry.opening import open_store
-from penstock.components.notify.kfp_run import KfpApi, read_kfp_run
+from penstock.components.notify.kfp_api import KfpApi
+from penstock.components.notify.kfp_run import read_kfp_run
 from penstock.components.notify.message import compose
 from penstock.components.notify.step import run
 from penstock.components.step_io.errors import StepError
@@ -67,12 +68,15 @@ def test_an_unchanged_run_is_told_from_its_decision() -> None:
     assert compose(account).title == f"training of taxi: nothing to train, {reason}"
 
 
-def test_an_out_of_memory_is_told_in_the_platforms_words() -> None:
+def test_an_out_of_memory_is_told_with_what_to_do() -> None:
     ours = KfpRun()
     ours.task("train-model", "Failed", message="OOMKilled (exit code 1)")
     with serving(ours.answers()) as server:
         account = read_kfp_run(KfpApi(server.url), "run-1", "training", "taxi")
-    assert compose(account).lines[0] == "why: OOMKilled (exit code 1)"
+    assert compose(account).lines[0] == (
+        "why: it used more memory than its node has and was killed (OOMKilled): "
+        "raise the memory of train_model in images/images.yaml, then submit again"
+    )
 
 
 def test_the_last_attempt_of_a_retried_step_counts() -> None:
