@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.app_command import app_commands
-from penstock.project import Project, find_project
+from penstock.project import find_project
 
 if TYPE_CHECKING:
-    from penstock.delivery import Delivery
     from penstock.environment_models import Environment
     from penstock.kfp_backend.client import Backend
     from penstock.kfp_backend.submission import Submitted
@@ -103,9 +102,9 @@ def submit(
     from penstock.kfp_backend.submission import submit as submit_delivery
 
     found = submit_delivery(backend, delivery, again=again or force)
-    _tell(found, backend, environment, wait)
+    _tell(found, backend, env, wait)
     if wait:
-        raise typer.Exit(_wait(found, delivery, backend, environment, project))
+        raise typer.Exit(_wait(found, backend, env))
 
 
 def publish(
@@ -150,7 +149,7 @@ def _connect(environment: "Environment") -> "Backend":
     return connect(environment)
 
 
-def _tell(found: "Submitted", backend: "Backend", environment: "Environment", wait: bool) -> None:
+def _tell(found: "Submitted", backend: "Backend", env: str, wait: bool) -> None:
     """Say which run it is and where to see it."""
     if found.is_new:
         print(f"run {found.name} is started")
@@ -158,28 +157,22 @@ def _tell(found: "Submitted", backend: "Backend", environment: "Environment", wa
         print(f"run {found.name} is there already ({found.state.lower()}): --again makes a new one")
     print(backend.run_url(found.run_id))
     if not wait:
-        print(f"follow it with: penstock runs show {found.run_id} --env {environment.name}")
+        print(f"follow it with: penstock runs show {found.run_id} --env {env}")
 
 
-def _wait(
-    found: "Submitted",
-    delivery: "Delivery",
-    backend: "Backend",
-    environment: "Environment",
-    project: Project,
-) -> int:
+def _wait(found: "Submitted", backend: "Backend", env: str) -> int:
     """Show how the run goes until it ends; return the exit code that its steps' records say."""
-    from penstock.kfp_backend.watch import outcome_lines, watch
+    from penstock.kfp_backend.watch import Watch, outcome_lines
 
     try:
-        run, code = watch(backend, found.run_id, delivery)
+        account, code = Watch(backend, found.run_id).until_the_end()
     except KeyboardInterrupt:
         print(
-            f"\nthe run goes on: penstock runs show {found.run_id} --env {environment.name} follows it, "
-            f"penstock runs cancel {found.run_id} --env {environment.name} ends it",
+            f"\nthe run goes on: penstock runs show {found.run_id} --env {env} follows it, "
+            f"penstock runs cancel {found.run_id} --env {env} ends it",
             file=sys.stderr,
         )
         return 130
-    for line in outcome_lines(run, environment.name):
+    for line in outcome_lines(account, found.name, backend.run_url(found.run_id)):
         print(line)
     return code
