@@ -19,7 +19,7 @@ EXECUTOR = re.compile(r"executor(\(\d+\))?")  # a pod, or one attempt
 TASK_TEMPLATE = "system-container-executor"
 IMPORTER_TEMPLATE = "system-importer"
 DRIVER = "-driver"
-GROUP_DRIVER = "system-dag-driver"
+TASK_DRIVER = "system-container-driver"
 ON_EXIT = ".onExit"
 BEGINNING = ("PodInitializing", "ContainerCreating")
 PHASES = {
@@ -69,8 +69,8 @@ def task_nodes(workflow: Mapping[str, Any]) -> list[Node]:
             found.append(_task(node, node, nodes))
     begun = {str(node.get("name") or "") for node in nodes.values()}
     for name, driver in drivers.items():
-        is_group = driver.get("templateName") == GROUP_DRIVER
-        if PHASES.get(str(driver.get("phase"))) == "failed" if is_group else name not in begun:
+        is_task = str(driver.get("templateName") or "").endswith(TASK_DRIVER)
+        if name not in begun if is_task else PHASES.get(str(driver.get("phase"))) == "failed":
             found.append(_task_without_pod(driver, driver, name=name.rpartition(".")[2]))
     return sorted(found, key=lambda task: (not task.started, task.started))
 
