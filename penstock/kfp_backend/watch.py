@@ -88,9 +88,10 @@ class Watch:
                 self.watcher.changed(step)
         for told in account.steps:  # why it waits: no node takes it, no image
             waits = told.message if told.state in ("pending", "running") else ""
-            if waits and self._told.get(told.task) != waits:
+            reason = UNPULLABLE if UNPULLABLE in waits else waits  # its words alternate
+            if waits and self._told.get(told.task) != reason:
                 self.watcher.said(f"{told.title}: {waits}")
-                self._told[told.task] = waits
+                self._told[told.task] = reason
 
     def _give_up_on_images(self, account: RunAccount) -> None:
         """Stop waiting for an image that does not come."""
