@@ -19,7 +19,23 @@ EPOCH = 315532800  # 1980-01-01, the first time that a zip file can hold
 SHARES = 8  # the same on every machine
 # Headers, tests and build files; within site-packages.
 FOLDERS = {"tests", "include", "__pycache__"}
-SUFFIXES = set(".h .hpp .hh .cuh .inc .a .lib .pxd .pyx .pxi .pyi .proto .c .cc .cpp".split())
+SUFFIXES = {
+    ".h",
+    ".hpp",
+    ".hh",
+    ".cuh",
+    ".inc",
+    ".a",
+    ".lib",
+    ".pxd",
+    ".pyx",
+    ".pxi",
+    ".pyi",
+    ".proto",
+    ".c",
+    ".cc",
+    ".cpp",
+}
 LEAST_SAVING = 64 * 1024
 
 

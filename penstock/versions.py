@@ -140,7 +140,7 @@ def stack_hash(project: Project, stack: str) -> str:
         path = project.images / name
         digest.update(f"\0{name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
     listed = read_images_file(project)
-    left_out = listed.stack(stack).model_dump(include={"without", "drop"})
+    left_out = listed.stack(stack).model_dump(include={"builds_with", "without", "drop"})
     digest.update(json.dumps([listed.base, left_out], sort_keys=True).encode())
     return digest.hexdigest()[:DIGITS]
 

@@ -33,6 +33,7 @@ class Stack(Section):
     """A locked set of dependencies: the layer that the images of its steps share."""
 
     budget_mb: int | None = None
+    builds_with: list[str] = []
     without: list[str] = []
     drop: list[str] = []
 

@@ -1,0 +1,213 @@
+"""The Docker engine, through its command `docker`: what images need of it, and its errors in one sentence."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import threading
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from penstock.errors import UserError
+
+CREATED = "1980-01-01T00:00:00Z"  # of all images: a time would change the digest, not the content
+LAST_LINES = 15
+
+
+class Engine:
+    """A Docker engine with BuildKit: the one that DOCKER_HOST or Docker's context names."""
+
+    def __init__(self) -> None:
+        found = shutil.which("docker")
+        if found is None:
+            raise UserError(
+                "the command docker is not on PATH: install Docker, or run where images are built"
+            )
+        self.docker = found
+        self._alive: set[subprocess.Popen[bytes]] = set()
+        self._stopped = threading.Event()
+
+    def check(self) -> None:
+        """Ask the engine for its version.
+
+        Raises:
+            UserError: It does not answer.
+        """
+        done = self._call("version", "--format", "{{.Server.Version}}")
+        if done.returncode != 0:
+            where = os.environ.get("DOCKER_HOST", "its default socket")
+            raise UserError(
+                f"the Docker engine at {where} does not answer: start it, or set DOCKER_HOST "
+                f"({_last_line(done.stderr)})"
+            )
+
+    def inspect(self, reference: str) -> dict[str, Any] | None:
+        """Return what the engine knows of an image, None when it has none of that name."""
+        done = self._call("image", "inspect", reference)
+        if done.returncode == 0:
+            found: dict[str, Any] = json.loads(done.stdout)[0]
+            return found
+        if b"no such image" in done.stderr.lower():
+            return None
+        raise UserError(f"docker image inspect {reference}: {_last_line(done.stderr)}")
+
+    def need_base(self, base: str) -> dict[str, Any]:
+        """Return the base image, after pulling it where it is not there."""
+        found = self.inspect(base)
+        if found is None:
+            done = self._call("pull", "--quiet", base)
+            if done.returncode != 0:
+                raise UserError(
+                    f"the base image {base} cannot be pulled ({_last_line(done.stderr)}): name one that can be "
+                    "in images/images.yaml, or with --base the same one on a mirror"
+                )
+            found = self.inspect(base)
+        assert found is not None
+        return found
+
+    def build(
+        self, context: bytes, target: str, reference: str, arguments: Mapping[str, str], log: Path
+    ) -> None:
+        """Build one target of the recipe from a context (a tar file).
+
+        Raises:
+            UserError: The build failed; with the end of its log.
+        """
+        command = ["build", "--progress", "plain", "--target", target, "--tag", reference]
+        for name, value in arguments.items():
+            command += ["--build-arg", f"{name}={value}"]
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            exit_code = self._stream([*command, "-"], context, output)
+        if exit_code != 0:
+            raise UserError(f"{reference} could not be built:\n{tail_of(log)}\n  log: {log}")
+
+    def fix_configuration(self, reference: str, labels: Mapping[str, str], command: Sequence[str]) -> str:
+        """Give an image the configuration that its content determines, and return its id.
+
+        The engine writes the time of the build into an image, so that the same layers would have another
+        digest each time. `docker load` takes a configuration alone for layers that it already has.
+        """
+        built = self.inspect(reference)
+        assert built is not None
+        given = built["Config"]
+        configuration = {
+            "architecture": built["Architecture"],
+            "os": built["Os"],
+            "created": CREATED,
+            "config": {
+                "Env": given["Env"],
+                "User": given["User"],
+                "WorkingDir": given["WorkingDir"] or "/",
+                "Cmd": list(command),
+                "Labels": dict(sorted(labels.items())),
+            },
+            "rootfs": {"type": "layers", "diff_ids": built["RootFS"]["Layers"]},
+            "history": [{"created": CREATED, "created_by": reference} for _ in built["RootFS"]["Layers"]],
+        }
+        content = json.dumps(configuration, sort_keys=True, separators=(",", ":")).encode()
+        name = f"{sha256(content).hexdigest()}.json"
+        layers = [f"{number}/layer.tar" for number in range(len(built["RootFS"]["Layers"]))]
+        manifest = [{"Config": name, "RepoTags": [reference], "Layers": layers}]
+        archive = tar({name: content, "manifest.json": json.dumps(manifest).encode()})
+        done = self._call("load", "--quiet", given=archive)
+        if done.returncode != 0:
+            raise UserError(f"docker load of {reference} failed: {_last_line(done.stderr)}")
+        loaded = self.inspect(reference)
+        assert loaded is not None
+        if loaded["Id"] != built["Id"]:
+            self._call("image", "rm", built["Id"])  # nothing names it any more
+        return str(loaded["Id"])
+
+    def tag(self, reference: str, name: str) -> None:
+        """Give an image one more name."""
+        done = self._call("tag", reference, name)
+        if done.returncode != 0:
+            raise UserError(f"docker tag {reference} {name}: {_last_line(done.stderr)}")
+
+    def push(self, reference: str, log: Path) -> None:
+        """Push an image to the registry that its name begins with.
+
+        Raises:
+            UserError: The registry refuses it.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            exit_code = self._stream(["push", reference], b"", output)
+        if exit_code != 0:
+            raise UserError(_why_not_pushed(reference, log))
+
+    def output(self, reference: str, command: Sequence[str]) -> bytes:
+        """Return what a command prints in a container of an image, without network."""
+        done = self._call("run", "--rm", "--network", "none", "--read-only", reference, *command)
+        if done.returncode != 0:
+            raise UserError(f"{reference} could not be read: {_last_line(done.stderr)}")
+        return done.stdout
+
+    def stop(self) -> None:
+        """End all builds and pushes that are running."""
+        self._stopped.set()
+        for process in list(self._alive):
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+
+    def _call(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([self.docker, *arguments], input=given, capture_output=True, check=False)
+
+    def _stream(self, arguments: list[str], given: bytes, output: Any) -> int:
+        """Run a long command with its output in a file; it ends with `stop`."""
+        if self._stopped.is_set():
+            raise KeyboardInterrupt
+        process = subprocess.Popen(
+            [self.docker, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "DOCKER_BUILDKIT": "1"},
+        )
+        self._alive.add(process)
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                process.communicate(given)
+            return process.wait()
+        finally:
+            self._alive.discard(process)
+
+
+def tar(files: Mapping[str, bytes]) -> bytes:
+    """Return a tar file of `files`, the same bytes for the same content."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in sorted(files):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(files[name]), 0o644
+            archive.addfile(entry, io.BytesIO(files[name]))
+    return buffer.getvalue()
+
+
+def tail_of(log: Path, lines: int = LAST_LINES) -> str:
+    """Return the end of a log, indented."""
+    text = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    said = [line for line in text if line.strip()]
+    return "\n".join(f"  {line}" for line in said[-lines:]) or "  (it said nothing)"
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _why_not_pushed(reference: str, log: Path) -> str:
+    reason = tail_of(log, 1).strip()
+    host = reference.partition("/")[0]
+    words = reason.lower()
+    if any(word in words for word in ("unauthorized", "denied", "forbidden", "no basic auth")):
+        return f"{host} refuses {reference} ({reason}): `docker login {host}`, or ask for the right to push"
+    if any(word in words for word in ("refused", "no such host", "timeout")):
+        return f"the registry {host} does not answer ({reason}): start it, or name another"
+    return f"{reference} could not be pushed ({reason})"
