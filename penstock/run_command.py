@@ -12,7 +12,6 @@ from penstock.errors import UserError
 from penstock.nearest import did_you_mean
 from penstock.project import Project, find_project
 
-RUNNERS = ("process",)
 SAMPLE = "taxi"
 
 
@@ -35,7 +34,19 @@ def run(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Train even when nothing has changed.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step, reuse no outputs.")] = False,
-    runner: Annotated[str, typer.Option(help="process: each step a process of its stack.")] = "process",
+    runner: Annotated[
+        str,
+        typer.Option(
+            metavar="process|docker",
+            help="process: each step in its stack. docker: in its image, as on a cluster.",
+        ),
+    ] = "process",
+    memory: Annotated[
+        str,
+        typer.Option(
+            metavar="QUANTITY", help="With docker: limit each step to this (4Gi), not as images.yaml says."
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the summary.")] = False,
 ) -> None:
     """Run a pipeline on this machine; what has not changed is reused.
@@ -47,6 +58,7 @@ def run(
       penstock run
       penstock run --app churn --set seed=1
       penstock run --set until=2016-01-01   a year more of the taxi trips
+      penstock run --runner docker   in the images that `penstock images build` makes
     \b
     Exit codes:
       0    done, or nothing to do
@@ -56,11 +68,16 @@ def run(
       130  Ctrl-C
     """
     from penstock.local.progress import watcher
-    from penstock.local.runner import Request, run_pipeline
+    from penstock.local.request import DOCKER, RUNNERS, Request
+    from penstock.local.runner import run_pipeline
     from penstock.local.summary import summary
 
     if runner not in RUNNERS:
-        raise UserError(f"--runner {runner!r} is unknown{did_you_mean(runner, RUNNERS)} (there is: process)")
+        raise UserError(
+            f"--runner {runner!r} is unknown{did_you_mean(runner, RUNNERS)} (there are: {', '.join(RUNNERS)})"
+        )
+    if memory and runner != DOCKER:
+        raise UserError("--memory limits containers: give it with --runner docker")
     project = find_project()
     request = Request(
         project=project,
@@ -69,6 +86,8 @@ def run(
         overrides=settings or [],
         force=force,
         read_cache=not no_cache,
+        runner=runner,
+        memory=memory,
         command=shlex.join(["penstock", *sys.argv[1:]]),
     )
     outcome = run_pipeline(request, watcher())

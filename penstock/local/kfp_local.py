@@ -1,7 +1,8 @@
-"""Makes kfp.local run each task our way: as a process of its stack, with our cache, and with an account.
+"""Makes kfp.local run each task our way: by an executor of ours, with our cache, and with an account.
 
 kfp.local 2.17 has no official hooks; what is replaced here is what its modules look up at each call. It
-needs neither Docker nor the docker package, only a module of that name to import.
+needs no docker package, only a module of that name to import: its own runner of containers reports failed
+ones as successes (kubeflow/pipelines #13332), ours is docker_executor.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ class Call(Protocol):
     def execute(self, original: Callable[..., Any], task: dict[str, Any]) -> Any:
         """Execute one task: `original(**task)` with an account of it."""
 
-    def run_process(self, image: str, command: list[str]) -> bool:
+    def run_command(self, command: list[str]) -> bool:
         """Run the command of the task that this thread executes; tell whether it succeeded."""
 
     def task_folder(self) -> str:
@@ -92,10 +93,10 @@ def _hooks(call: Call, producers: dict[str, tuple[str, str]]) -> Iterator[None]:
         """Takes the place of the handler that runs a container."""
 
         def __init__(self, image: str, full_command: list[str], **_: Any) -> None:
-            self.image, self.command = image, full_command
+            self.command = full_command
 
         def run(self) -> status.Status:
-            done = call.run_process(self.image, self.command)
+            done = call.run_command(self.command)
             return status.Status.SUCCESS if done else status.Status.FAILURE
 
     def in_order(tasks: dict[str, Any]) -> list[str]:

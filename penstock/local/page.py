@@ -87,6 +87,7 @@ def _facts(run: Run) -> dict[str, Cell]:
         for state, word in (("succeeded", "ran"), ("cached", "reused"), ("skipped", "skipped"))
         if counts[state]
     )
+    facts["Steps ran as"] = {"docker": "containers", "process": "processes"}.get(run.executor, run.executor)
     extracted = run.first("extract_data")
     if extracted is not None and "rows" in extracted.results:
         facts["Rows"] = extracted.results["rows"]

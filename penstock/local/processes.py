@@ -71,7 +71,8 @@ class Ended(NamedTuple):
     """How a process ended."""
 
     exit_code: int  # negative: the signal that killed it
-    peak_mib: float
+    peak_mib: float | None
+    error: str = ""  # why it was killed, where the one who killed it said so
 
 
 class Processes:
@@ -139,13 +140,13 @@ class Processes:
 
 
 @contextlib.contextmanager
-def stop_on_signals(processes: Processes) -> Iterator[None]:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into one orderly end."""
+def stop_on_signals(stop_all: Callable[[], None]) -> Iterator[None]:
+    """Turn Ctrl-C, SIGTERM and a closed terminal into one orderly end, which `stop_all` begins."""
 
     def stop(number: int, frame: object) -> None:
         for other in before:
             signal.signal(other, signal.SIG_IGN)
-        processes.stop_all()
+        stop_all()
         raise KeyboardInterrupt
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -161,13 +162,18 @@ def stop_on_signals(processes: Processes) -> Iterator[None]:
 
 def step_environment(python: Path, **extra: str) -> dict[str, str]:
     """Return the environment of a step: the little that is inherited, its stack's programs, and `extra`."""
-    env = {
+    env = inherited_variables()
+    env["PATH"] = os.pathsep.join([str(python.parent), env.get("PATH", os.defpath)])
+    return {**env, **extra}
+
+
+def inherited_variables() -> dict[str, str]:
+    """Return what a step gets of the environment of the command line."""
+    return {
         name: value
         for name, value in os.environ.items()
         if name in INHERITED or name.startswith(tuple(INHERITED_PREFIXES))
     }
-    env["PATH"] = os.pathsep.join([str(python.parent), env.get("PATH", os.defpath)])
-    return {**env, **extra}
 
 
 def end_leftovers(run_folder: Path) -> int:

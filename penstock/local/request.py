@@ -8,6 +8,8 @@ from typing import Any
 from penstock.errors import UserError
 from penstock.project import Project
 
+PROCESS, DOCKER = RUNNERS = ("process", "docker")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -20,6 +22,8 @@ class Request:
     force: bool = False
     read_cache: bool = True
     command: str = ""
+    runner: str = PROCESS
+    memory: str = ""  # with docker: the memory limit of every step, instead of those in images.yaml
 
 
 def pipeline_arguments(request: Request, ir: dict[str, Any], version: str) -> tuple[str, dict[str, Any]]:

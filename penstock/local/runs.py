@@ -77,6 +77,7 @@ class Run:
     app_version: str = ""
     code_version: str = ""
     error: str = ""  # of the runner itself, not of a step
+    executor: str = "process"  # or docker
     steps: list[Step] = field(default_factory=list)
 
     def step_of(self, task: str) -> Step:

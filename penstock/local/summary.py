@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.components.html_report.numbers import duration, number
 from penstock.errors import UserError
+from penstock.local.request import PROCESS
 from penstock.local.runs import Run, Step, read_run
 
 MOST_METRICS = 4
@@ -106,7 +107,8 @@ def headline(run: Run) -> str:
 
 def summary(run: Run, folder: Path) -> str:
     """Return the last words about a run, for stdout."""
-    lines = [f"{run.pipeline}, app {run.app}, run {run.id}: {headline(run)}", ""]
+    where = f" ({run.executor})" if run.executor != PROCESS else ""
+    lines = [f"{run.pipeline}, app {run.app}, run {run.id}{where}: {headline(run)}", ""]
     metrics = key_metrics(run)
     for name, step, results in verdicts(run):
         lines.append(_line(name, _verdict_text(step, results, metrics)))

@@ -1,7 +1,8 @@
 """A small real project with a pipeline of tiny steps, so that the runner is tested without TensorFlow.
 
 The data file steers the steps: a JSON object with `numbers` and optionally `decision`, `verdict`, `fail`
-(name of the step that fails) with `how` (step_error, bug, silent), `hang` (name of the step that waits to be
+(name of the step that fails) with `how` (step_error, bug, silent, memory), `reveal` (name of the step that
+writes what surrounds it into its log and succeeds), `hang` (name of the step that waits to be
 killed, after it has written the file `hanging`).
 """
 
@@ -78,6 +79,17 @@ def behave(step, source):
             raise KeyError("numbers")
         if steer["how"] == "silent":
             os._exit(7)
+        if steer["how"] == "memory":
+            hoard = [bytearray(16 << 20) for _ in range(64)]
+            raise AssertionError(f"{len(hoard) * 16} MiB were not too many")
+    if steer.get("reveal") == step:
+        try:
+            Path("/written").touch()
+        except OSError as error:
+            writing = error.strerror
+        Path("/tmp/written").touch()
+        seen = {"env": dict(os.environ), "uid": os.getuid(), "writing": writing}
+        print("seen " + json.dumps(seen), flush=True)
     return steer
 '''
 
