@@ -123,6 +123,7 @@ def training(
         app=app,
         run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         registry_uri=registry_uri,
+        wait_s=0,
     ).set_caching_options(False)
 
     with dsl.ExitHandler(told, name="guarded"):

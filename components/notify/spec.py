@@ -3,20 +3,20 @@ from kfp import dsl
 
 @dsl.container_component
 def notify(
-    status: dsl.PipelineTaskFinalStatus,
     pipeline: str,
     app: str,
     run_id: str,
     registry_uri: str = "",
+    wait_s: int = 0,
 ):
-    """Tell people and MLflow how the run ended. The exit handler: never cached, never fails a run.
+    """Tell people and MLflow how a run ended. The exit handler: never cached, never fails a run.
 
     Args:
-        status: Filled in by the backend; not relied on.
         pipeline: Name of the pipeline.
         app: Name of the app.
         run_id: Id of the pipeline run.
         registry_uri: MLflow tracking and registry URI; empty takes MLFLOW_TRACKING_URI.
+        wait_s: Seconds to wait for the end of a run on KFP whose exit handler this is not; 0 tells at once.
     """
     return dsl.ContainerSpec(
         image="penstock/notify:unpinned",

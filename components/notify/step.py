@@ -9,6 +9,7 @@ from penstock.components.model_registry.run_account import RunAccount
 from penstock.components.notify.channels import FILE_VARIABLE, URLS_VARIABLE, append_line, send
 from penstock.components.notify.kfp_api import KfpApi
 from penstock.components.notify.kfp_run import read_kfp_run
+from penstock.components.notify.kfp_wait import wait_for_end
 from penstock.components.notify.local_run import read_local_run
 from penstock.components.notify.message import compose
 from penstock.components.step_io.errors import StepError
@@ -26,12 +27,13 @@ def run(
     app: str,
     run_id: str,
     registry_uri: str = "",
+    wait_s: int = 0,
 ) -> None:
     """Tell people, then MLflow, how the run ended.
 
-    The spec's `status` is not taken: it is wrong on KFP, and whatever comes in it can do no harm this way.
+    KFP's own status of the run is not asked for: what it gives an exit handler is wrong.
     """
-    account = attempt("the account of the run", lambda: read_account(pipeline, app, run_id))
+    account = attempt("the account of the run", lambda: read_account(pipeline, app, run_id, wait_s))
     if account is None:
         return
     message = compose(account)
@@ -45,11 +47,13 @@ def run(
     attempt("the record of the run in MLflow", lambda: publish(registry_uri, account))
 
 
-def read_account(pipeline: str, app: str, run_id: str) -> RunAccount:
-    """Return the account of the run: from its folder, else from the KFP API."""
+def read_account(pipeline: str, app: str, run_id: str, wait_s: int = 0) -> RunAccount:
+    """Return the account of the run: from its folder, else from the KFP API, once it has ended."""
     if folder := os.environ.get(RUN_FOLDER):
         return read_local_run(Path(folder))
-    return read_kfp_run(KfpApi(), run_id, pipeline, app)
+    if wait_s > 0:
+        wait_for_end(KfpApi, run_id, wait_s)
+    return read_kfp_run(KfpApi(), run_id, pipeline, app, ends_now=wait_s <= 0)
 
 
 def publish(registry_uri: str, account: RunAccount) -> None:

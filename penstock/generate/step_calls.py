@@ -15,8 +15,7 @@ JOB_ID = "{{$.pipeline_job_uuid}}"
 def calls(project: Project) -> dict[str, dict[str, str]]:
     """Return, for each step that a pipeline uses, where its inputs come from in the first call, as Python."""
     found: dict[str, dict[str, str]] = {}
-    for path in sorted((project.root / "pipelines" / "compiled").glob("*.yaml")):
-        ir = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    for ir in _pipelines(project):
         tasks = list(_tasks(ir))
         producers = {name: _variable(name, task) for name, task in tasks}
         steps = {name: _step(ir, task) for name, task in tasks}
@@ -30,11 +29,18 @@ def calls(project: Project) -> dict[str, dict[str, str]]:
 def pipeline_order(project: Project) -> list[str]:
     """Return the steps in the order in which the pipelines run them; exit handlers come last."""
     order: list[str] = []
-    for path in sorted((project.root / "pipelines" / "compiled").glob("*.yaml")):
-        ir = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    for ir in _pipelines(project):
         for tasks in _groups(ir):
             order += [step for task in _sorted(tasks) if (step := _step(ir, task)) and step not in order]
     return order
+
+
+def _pipelines(project: Project) -> list[dict[str, Any]]:
+    """Return the compiled pipelines, those of many steps first: they show a step at its usual place."""
+    paths = sorted((project.root / "pipelines" / "compiled").glob("*.yaml"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    irs = [yaml.load(path.read_text(encoding="utf-8"), loader) for path in paths]
+    return sorted(irs, key=lambda ir: -len(ir["components"]))
 
 
 def _groups(ir: dict[str, Any]) -> Iterator[dict[str, Any]]:

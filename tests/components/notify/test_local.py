@@ -225,13 +225,6 @@ def test_a_file_that_cannot_be_written_fails_nothing_and_is_told(
     assert len(open_store(local.uri).runs("penstock/taxi", {"penstock.run_id": "run-1"}, 10)) == 1
 
 
-@pytest.mark.parametrize("status", [{"state": "RUNNING"}, "FAILED", 7, None])
-def test_whatever_the_backend_says_of_the_run_is_ignored(status: Any, local: LocalRun) -> None:
-    local.write("succeeded", TRAINED)
-    assert local.notify(status=status) == 0
-    assert local.messages()[0]["outcome"] == "succeeded"
-
-
 def test_a_web_hook_gets_the_message(local: LocalRun, monkeypatch: pytest.MonkeyPatch) -> None:
     local.write("blocked", BLOCKED)
     with serving({"/hook": {"ok": True}}) as server:
