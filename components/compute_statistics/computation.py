@@ -5,9 +5,7 @@ group is read once by one process, and the rows counted are compared with the fi
 """
 
 import logging
-import math
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from penstock.components.compute_statistics.combiner import Accumulator, Combiner
 from penstock.components.compute_statistics.parts import Part, Shards, batches, open_shards
 from penstock.components.compute_statistics.slices import Slice, find_slices
+from penstock.components.step_io.cores import cores
 from penstock.components.step_io.errors import StepError
 from penstock.components.tfdv_library.summary import ALL_EXAMPLES
 
@@ -90,16 +89,6 @@ def compute(
         time.monotonic() - began,
     )
     return result
-
-
-def cores() -> int:
-    """Return how many cores this process may use: those of its container, where it has a limit."""
-    available = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return available
-    return available if quota == "max" else max(1, min(available, math.ceil(int(quota) / int(period))))
 
 
 def _each_part(plan: Plan, parts: Sequence[Part], processes: int) -> Iterator[tuple[int, list[Accumulator]]]:

@@ -1,7 +1,6 @@
 """DuckDB with bounded memory, and its errors as one sentence."""
 
 import errno
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Any
 
 import duckdb
 
+from penstock.components.step_io.cores import cores
 from penstock.components.step_io.errors import StepError
 
 MEMORY_BYTES = 2**30  # for DuckDB alone; Arrow batches and the Parquet writer come on top
 SHARE_OF_CONTAINER = 0.5
+BYTES_PER_THREAD = 2**26  # with less, a sort of many threads fails where it could spill
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -21,12 +22,12 @@ def connect(scratch: Path, threads: int = 0) -> duckdb.DuckDBPyConnection:
 
     Args:
         scratch: Folder for what does not fit in memory.
-        threads: 0 takes all cores that this process may use. One thread makes every query
+        threads: 0 takes all cores that this process may use, as far as the memory serves them. One thread makes every query
             deterministic; with more, only those that keep the rows' order are.
     """
     connection = duckdb.connect(
         config={
-            "threads": threads or len(os.sched_getaffinity(0)),
+            "threads": threads or max(1, min(cores(), memory_bytes() // BYTES_PER_THREAD)),
             "memory_limit": f"{memory_bytes() // 2**20}MiB",
             "temp_directory": str(scratch / "spill"),
             "preserve_insertion_order": True,

@@ -15,7 +15,7 @@ from penstock.components.step_io.errors import StepError
 
 
 def test_the_session_spills_to_its_scratch_folder(tmp_path):
-    connection = connect(tmp_path)
+    connection = connect(tmp_path, threads=1)
     connection.execute("SET memory_limit = '32MiB'")
     ordered = "SELECT i FROM range(5000000) t(i) ORDER BY hash(i) LIMIT 1 OFFSET 4999999"
     assert first_row(connection, f"SELECT count(*) FROM ({ordered})") == (1,)
@@ -53,6 +53,12 @@ def test_memory_is_bounded_by_the_container(tmp_path, monkeypatch, container, ex
     (tmp_path / "memory.max").write_text(container + "\n")
     monkeypatch.setattr(session, "CGROUP_LIMITS", (str(tmp_path / "memory.max"), "/not/there"))
     assert memory_bytes() == expected
+
+
+def test_threads_are_bounded_by_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "cores", lambda: 64)
+    monkeypatch.setattr(session, "memory_bytes", lambda: 4 * session.BYTES_PER_THREAD)
+    assert first_row(connect(tmp_path), "SELECT current_setting('threads')") == (4,)
 
 
 def test_one_select_passes(tmp_path):
