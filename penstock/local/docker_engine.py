@@ -114,10 +114,6 @@ class Engine:
         if names := list(containers):
             _run(["rm", "--force", "--volumes", *names])
 
-    def of_run(self, folder: Path) -> list[str]:
-        """Return the ids of the containers of a run."""
-        return _run(["ps", "-aq", "--no-trunc", "--filter", f"label={FOLDER_LABEL}={folder}"]).stdout.split()
-
     def end_leftovers(self, runs: Path) -> int:
         """Remove the containers of runs in this folder whose runner died; return how many."""
         listing = ["ps", "-a", "--no-trunc", "--filter", f"label={FOLDER_LABEL}"]

@@ -1,6 +1,5 @@
 """Runs each step in a container of its image, as a cluster would: limits, a read-only root, a truthful end."""
 
-import contextlib
 import os
 import re
 import subprocess
@@ -34,6 +33,8 @@ RUN_LABEL, STEP_LABEL = "penstock.run", "penstock.step"
 OF_SIGNALS = range(129, 160)  # exit codes that say which signal ended a container
 NO_VERDICT = (0, 3)  # the step did its work; what the kernel killed beside it did not matter
 MIB = 2**20
+# Waits until the runner is gone, however it ended, then removes what it left at work.
+GUARD = 'cat >/dev/null; left=$("$0" ps -aq --filter "label=$1"); [ -z "$left" ] || "$0" rm -f $left'
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,13 @@ class DockerExecutor:
         self.processes = Processes()
         self._containers: set[str] = set()
         self._stopping = threading.Event()
+        self._guard = subprocess.Popen(
+            ["sh", "-c", GUARD, PROGRAM, f"{FOLDER_LABEL}={folder.path}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def foresee(self, computed: set[str]) -> None:
         """Do nothing: no container is made ahead."""
@@ -167,8 +175,7 @@ class DockerExecutor:
     def close(self) -> None:
         """Remove every container of this run."""
         self.processes.stop_all()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.engine.remove(self.engine.of_run(self.folder.path))
+        self._guard.communicate()  # nothing: the end of its input is what it waits for
 
     def _complete_log(self, started: Started) -> None:
         """See that the log holds the step record as a line of its own.

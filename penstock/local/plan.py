@@ -116,14 +116,20 @@ def _walk(
                 ),
                 is_certain=certain,
                 cacheable=task.get("cachingOptions", {}).get("enableCache", False),
-                is_exit=any(
-                    "taskFinalStatus" in value
-                    for value in task.get("inputs", {}).get("parameters", {}).values()
-                ),
+                is_exit=_is_exit(task, dag),
             )
         )
         leaves[name] = [name]
     return [leaf for names in leaves.values() for leaf in names]
+
+
+def _is_exit(task: Mapping[str, Any], dag: Mapping[str, Any]) -> bool:
+    """Tell whether a task runs when a guarded group has ended, whichever way."""
+    guarded = [dag[name]["componentRef"]["name"] for name in task.get("dependentTasks", []) if name in dag]
+    strategy = task.get("triggerPolicy", {}).get("strategy")
+    return strategy == "ALL_UPSTREAM_TASKS_COMPLETED" and any(
+        name.startswith("comp-exit-handler-") for name in guarded
+    )
 
 
 def _may_skip(group: Mapping[str, Any]) -> bool:
