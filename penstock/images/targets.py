@@ -3,12 +3,13 @@
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
 from penstock.errors import UserError
 from penstock.images.settings import read_images_file
 from penstock.nearest import did_you_mean
 from penstock.project import Project
-from penstock.versions import RECIPE, Images, lock_path, stack_hash
+from penstock.versions import DIGITS, RECIPE, Images, lock_path, stack_hash
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ def all_targets(project: Project, images: Images, names: Iterable[str] | None = 
     for name in wanted:
         if name in listed.services:
             service = listed.services[name]
-            tag = stack_hash(project, service.stack)
-            targets.append(Target(name, service.stack, tag, tag, tuple(service.command), True))
+            stack = stack_hash(project, service.stack)
+            tag = sha256("\0".join([stack, *service.command]).encode()).hexdigest()[:DIGITS]
+            targets.append(Target(name, service.stack, stack, tag, tuple(service.command), True))
         else:
             image = images.image(name)
             targets.append(
