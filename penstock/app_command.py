@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from penstock.errors import UserError
-from penstock.project import find_project
+from penstock.project import Project, find_project
 
 app_commands = typer.Typer(help="Make an app from a team's own data.", no_args_is_help=True)
 
@@ -82,6 +82,14 @@ def compile_pipelines(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 when a file is stale.")
     ] = False,
+    lock: Annotated[
+        Path | None,
+        typer.Option(
+            "--lock",
+            metavar="FILE",
+            help="Write delivered/*.yaml instead, with the digests of images.lock.json.",
+        ),
+    ] = None,
 ) -> None:
     """Compile pipelines/*.py to pipelines/compiled/*.yaml, the same bytes on every machine.
 
@@ -91,6 +99,13 @@ def compile_pipelines(
     from penstock.written_files import write_or_compare
 
     project = find_project()
+    if lock:
+        if check:
+            raise UserError(
+                "--check compares the reviewed files, --lock writes delivered ones: give one of them"
+            )
+        _deliver(project, pipelines or pipeline_names(project), lock)
+        return
     texts = {
         compiled_path(name, project): compile_to_text(name, project)
         for name in pipelines or pipeline_names(project)
@@ -105,6 +120,18 @@ def compile_pipelines(
             path.unlink()
     if not write_or_compare(texts, project.root, check, make_target="compile"):
         raise typer.Exit(1)
+
+
+def _deliver(project: Project, names: list[str], lock_file: Path) -> None:
+    """Write the IR of each pipeline with digests for images; the reviewed files stay as they are."""
+    from penstock.images.delivered import delivered_path, delivered_text
+    from penstock.images.lock import read_lock
+    from penstock.versions import Images
+    from penstock.written_files import write_or_compare
+
+    lock, images = read_lock(lock_file), Images(project)
+    texts = {delivered_path(name, project): delivered_text(name, project, lock, images) for name in names}
+    write_or_compare(texts, project.root, check=False, make_target="compile")
 
 
 def _relative(path: Path) -> Path:
