@@ -1,10 +1,10 @@
-"""`penstock runs`: look at local runs, compare them, read their logs."""
+"""`penstock runs`: look at runs, compare them, read their logs; cancel or retry those on a cluster."""
 
 import dataclasses
 import itertools
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,23 +12,37 @@ from penstock.errors import UserError
 from penstock.nearest import did_you_mean
 from penstock.project import find_project
 
-commands = typer.Typer(help="Look at local runs, compare them, read their logs.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from penstock.environment_models import Environment
+
+ABOUT = "Look at runs, read their logs, cancel and retry them."
+commands = typer.Typer(help=f"{ABOUT} Without --env: the runs of this machine.", no_args_is_help=True)
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, a unique part of it, or `latest`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Env = Annotated[
+    str,
+    typer.Option("--env", metavar="NAME", help="A file in manifests/environments/.  [default: this machine]"),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(commands, name="runs", short_help="Look at local runs, compare them, read their logs.")
+    app.add_typer(commands, name="runs", short_help=ABOUT)
 
 
 @commands.command("list")
 def list_runs(
     most: Annotated[int, typer.Option("-n", min=1, help="Show this many, newest first.")] = 20,
+    env: Env = "",
     as_json: AsJson = False,
 ) -> None:
-    """List local runs, newest first."""
+    """List runs, newest first."""
+    if environment := _cluster(env):
+        from penstock.remote_runs import show_list
+
+        show_list(environment, most, as_json)
+        return
     from penstock.components.html_report.numbers import duration
     from penstock.local.runs import read_run, run_folders
     from penstock.local.summary import key_metrics
@@ -59,9 +73,14 @@ def list_runs(
         print(f"({len(folders) - most} more: penstock runs list -n {len(folders)})", file=sys.stderr)
 
 
-@commands.command("show", short_help="Show a run: steps, verdicts, metrics, report.")
-def show(run: RunName = "latest", as_json: AsJson = False) -> None:
-    """Show a run: its steps, verdicts, metrics and where its report is."""
+@commands.command("show", short_help="Show a run: steps, verdicts, metrics, what stopped it.")
+def show(run: RunName = "latest", env: Env = "", as_json: AsJson = False) -> None:
+    """Show a run: its steps, verdicts and metrics, what stopped it, and where its report is."""
+    if environment := _cluster(env):
+        from penstock.remote_runs import show_run
+
+        show_run(environment, run, as_json)
+        return
     from penstock.components.html_report.numbers import duration
     from penstock.local.progress import SYMBOLS, note
     from penstock.local.runs import find_run, read_run
@@ -119,8 +138,14 @@ def compare(
 def logs(
     run: RunName = "latest",
     step: Annotated[str, typer.Argument(help="Task or step; empty takes the one that ended the run.")] = "",
+    env: Env = "",
 ) -> None:
     """Print the log of a step: by default of the step that failed, else of all steps."""
+    if environment := _cluster(env):
+        from penstock.remote_runs import show_logs
+
+        show_logs(environment, run, step)
+        return
     from penstock.local.runs import find_run, read_run
 
     folder = find_run(find_project(), run)
@@ -141,3 +166,59 @@ def logs(
             print(f"== {one.title}", flush=True)
         text = (folder / one.log).read_text(encoding="utf-8", errors="replace")
         print(text, end="" if text.endswith("\n") else "\n")
+
+
+@commands.command("cancel", short_help="End a run on a cluster, and remember why.")
+def cancel(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id or name of a run, or a unique part of it.")],
+    env: Env = "",
+    why: Annotated[
+        str, typer.Option("--why", metavar="TEXT", help="The reason, for those who look later.")
+    ] = "",
+) -> None:
+    """End a run on a cluster. Who did it and why is kept beside its artifacts; its exit handler still runs.
+
+    Example: penstock runs cancel training-taxi --env test --why "wrong window"
+    """
+    environment = _cluster(env)
+    if environment is None:
+        raise UserError(
+            "a local run ends with Ctrl-C in its terminal: `penstock runs cancel` is for clusters, name one with --env"
+        )
+    from penstock.remote_runs import cancel_run
+
+    cancel_run(environment, run, why)
+
+
+@commands.command("retry", short_help="Let a failed run on a cluster go on.")
+def retry(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id or name of a run, or a unique part of it.")],
+    env: Env = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Show how it goes, until it ends.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Retry a run that a gate blocked, too.")] = False,
+) -> None:
+    """Let a failed or cancelled run on a cluster go on with the step that failed, with the inputs that it had.
+
+    Its end is told as that of any run, without this machine: a second small run on the cluster waits for it.
+
+    Example: penstock runs retry training-taxi --env test --wait
+    """
+    environment = _cluster(env)
+    if environment is None:
+        raise UserError(
+            "a local run goes on when its `penstock run` is typed again: `penstock runs retry` is for clusters, "
+            "name one with --env"
+        )
+    from penstock.remote_runs import retry_run
+
+    raise typer.Exit(retry_run(find_project(), environment, run, wait, force))
+
+
+def _cluster(env: str) -> "Environment | None":
+    """Return the environment of that name when it is not this machine."""
+    if not env:
+        return None
+    from penstock.environments import load_environment
+
+    environment = load_environment(find_project(), env)
+    return None if environment.backend == "local" else environment

@@ -67,6 +67,8 @@ class RunAccount:
     code_version: str = ""
     error: str = ""  # of the runner itself
     report: str = ""
+    name: str = ""  # what people call it, where that is not its id
+    pipeline_version: str = ""
 
     def first(self, step: str) -> StepAccount | None:
         """Return the first step made of a component folder that has run or come from the cache."""

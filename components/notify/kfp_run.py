@@ -7,7 +7,7 @@ The tasks of API v2 have ids of their own and name only their children's nodes: 
 cannot be had.
 """
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from penstock.components.model_registry.run_account import (
@@ -31,6 +31,7 @@ ENDED_STEP = ("succeeded", "failed", "blocked", "interrupted")
 
 Told = tuple[dict[str, Any], str]  # the record of a step, and its log where it has none
 Known = MutableMapping[tuple[str, str], Told]  # by node and the time at which it ended
+Read = Callable[[Node, str], Told]  # of a task, and its step
 
 
 def read_kfp_run(
@@ -41,6 +42,7 @@ def read_kfp_run(
     *,
     ends_now: bool = True,
     known: Known | None = None,
+    only: Collection[str] | None = None,
 ) -> RunAccount:
     """Return the account of a run.
 
@@ -51,15 +53,17 @@ def read_kfp_run(
         app: Name of the app; empty takes the run's parameter.
         ends_now: We are its exit handler: it has ended but for us, whatever KFP says.
         known: Records that need not be read again; those found are added.
+        only: Steps whose records are read when they succeeded; default: all. A failed step's always is.
 
     Raises:
         StepError: The API cannot be reached or does not know the run.
     """
     found = api.run(run_id)
     workflow = api.workflow(run_id)
-    spec = _spec(api, found)
+    known = {} if known is None else known
+    spec, version = _spec(api, found, known)
     over = ends_now or found.get("state") in ENDED
-    read = _reader(api, run_id, {} if known is None else known)
+    read = _reader(api, run_id, known, only)
     details = (found.get("run_details") or {}).get("task_details") or []
     if workflow:
         steps = [step for step in _steps(task_nodes(workflow), tasks_of(spec), read, over) if step[1]]
@@ -84,18 +88,20 @@ def read_kfp_run(
         ended=_time(found.get("finished_at")) or (now() if over else ""),
         arguments=arguments,
         report=f"{api.host}/#/runs/details/{run_id}",
+        name=str(found.get("display_name") or ""),
+        pipeline_version=version,
     )
 
 
-def _spec(api: KfpApi, found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the IR of a run: it has its own, or it runs a version of a pipeline."""
-    if found.get("pipeline_spec"):
-        return specification(found["pipeline_spec"])
+def _spec(api: KfpApi, found: Mapping[str, Any], known: Known) -> Told:
+    """Return the IR of a run, and the name of its pipeline version: a run has its own, or that of a version."""
     reference = found.get("pipeline_version_reference") or {}
-    if not reference.get("pipeline_version_id"):
-        return {}
-    version = api.pipeline_version(reference.get("pipeline_id", ""), reference["pipeline_version_id"])
-    return specification(version.get("pipeline_spec") or {})
+    key = ("version", str(reference.get("pipeline_version_id") or ""))
+    if key[1] and key not in known:
+        version = api.pipeline_version(str(reference.get("pipeline_id") or ""), key[1])
+        known[key] = version.get("pipeline_spec") or {}, str(version.get("display_name") or "")
+    spec, name = known.get(key, ({}, ""))
+    return dict(specification(found.get("pipeline_spec") or spec)), name
 
 
 def _state(
@@ -104,7 +110,8 @@ def _state(
     """Return how a run stands, and why where no step says so."""
     if not over:
         return "cancelling" if found.get("state") == "CANCELING" else "running", ""
-    if was_terminated(workflow) or found.get("state") in ("CANCELING", "CANCELED"):
+    ended_by_hand = was_terminated(workflow) and found.get("state") != "SUCCEEDED"
+    if ended_by_hand or found.get("state") in ("CANCELING", "CANCELED"):
         return "cancelled", ""
     state = settled_state(steps)
     if found.get("state") == "FAILED" and stopped_at(steps) is None:
@@ -113,7 +120,7 @@ def _state(
 
 
 def _steps(
-    nodes: list[Node], tasks: list[SpecTask], read: Callable[[Node], Told], over: bool
+    nodes: list[Node], tasks: list[SpecTask], read: Read, over: bool
 ) -> Iterator[tuple[StepAccount, bool]]:
     """Yield each task: those that the workflow knows by time, then those that it has not begun."""
     by_name = {task.name: task for task in tasks}
@@ -136,8 +143,8 @@ def _unknown(node: Node) -> SpecTask:
     return SpecTask(node.task, node.task, node.task.replace("-", "_"), node.image, node.is_exit)
 
 
-def _step(task: SpecTask, node: Node, read: Callable[[Node], Told], again: int, over: bool) -> StepAccount:
-    record, text = read(node) if node.state in ("succeeded", "failed") else ({}, "")
+def _step(task: SpecTask, node: Node, read: Read, again: int, over: bool) -> StepAccount:
+    record, text = read(node, task.step) if node.state in ("succeeded", "failed") else ({}, "")
     state = node.state
     if state in ("pending", "running") and over and not task.is_exit:
         state = "interrupted" if state == "running" else "skipped"
@@ -175,7 +182,7 @@ def _what_is_known(node: Node) -> dict[str, Any]:
     return {name: dict(value) for name, value in fields.items() if value}
 
 
-def _steps_of_tasks(details: list[dict[str, Any]], read: Callable[[Node], Told]) -> Iterator[StepAccount]:
+def _steps_of_tasks(details: list[dict[str, Any]], read: Read) -> Iterator[StepAccount]:
     """Yield the tasks of API v2 whose container left a record: nothing else tells them from groups."""
     for detail in details:
         pods = [str(child.get("pod_name") or "") for child in detail.get("child_tasks") or []]
@@ -183,7 +190,7 @@ def _steps_of_tasks(details: list[dict[str, Any]], read: Callable[[Node], Told])
         if not pods or name.startswith("executor") or name.endswith("driver"):
             continue
         started, ended = _time(detail.get("start_time")), _time(detail.get("end_time"))
-        record, _ = read(Node(name, "succeeded", started, ended, pods=pods))
+        record, _ = read(Node(name, "succeeded", started, ended, pods=pods), "")
         if record:
             state = str(record.get("state") or "")
             yield StepAccount(name, name, str(record.get("step")), state, started, ended, record)
@@ -197,11 +204,13 @@ def _failed_without_reason(details: list[dict[str, Any]], steps: list[StepAccoun
     return [name for name in names if name and not name.startswith("executor")]
 
 
-def _reader(api: KfpApi, run_id: str, known: Known) -> Callable[[Node], Told]:
+def _reader(api: KfpApi, run_id: str, known: Known, only: Collection[str] | None) -> Read:
     """Return what reads the last record among a task's logs, the last attempt first."""
 
-    def read(node: Node) -> Told:
+    def read(node: Node, step: str) -> Told:
         last = ""
+        if step and only is not None and node.state == "succeeded" and step not in only:
+            return {}, ""
         for pod in filter(None, node.pods):
             key = (pod, node.ended)
             if key not in known:

@@ -18,6 +18,7 @@ class SpecTask:
     step: str  # the component's folder; `importer`
     image: str
     is_exit: bool
+    label: str = ""  # of its executor
 
 
 def specification(found: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -47,7 +48,9 @@ def _tasks(spec: Mapping[str, Any], dag: Mapping[str, Any], is_exit: bool) -> It
         container = executor.get("container") or {}
         title = (task.get("taskInfo") or {}).get("name") or name
         step = IMPORTER if IMPORTER in executor else _step(container, name)
-        yield SpecTask(name, title, step, container.get("image", ""), exits)
+        yield SpecTask(
+            name, title, step, container.get("image", ""), exits, component.get("executorLabel", "")
+        )
 
 
 def _step(container: Mapping[str, Any], name: str) -> str:

@@ -7,18 +7,21 @@ sentence, code = failed_sentence(account)
 """
 
 import dataclasses
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from penstock.components.model_registry.run_account import RunAccount, StepAccount
 from penstock.components.notify.kfp_api import KfpApi
 from penstock.components.notify.kfp_run import Known, read_kfp_run
+from penstock.components.notify.kfp_spec import specification
 from penstock.components.step_io.errors import StepError
 from penstock.errors import UserError
 from penstock.kfp_backend.client import API, ApiError, Backend, equals
 from penstock.nearest import did_you_mean
 
 LATEST = "latest"
+FOLLOW_UP = "notify-run"  # the pipeline of pipelines/notify_run.py
 LOOK_BACK = 500  # runs among which a part of a name is looked for
 PAGE = 100
 EXIT_CODES = {"succeeded": 0, "unchanged": 0, "blocked": 3, "cancelled": 130, "interrupted": 130}
@@ -51,19 +54,22 @@ class BackendApi(KfpApi):
             raise StepError(str(error)) from error
 
 
-def read_run(backend: Backend, run_id: str, known: Known | None = None) -> RunAccount:
+def read_run(
+    backend: Backend, run_id: str, known: Known | None = None, only: Collection[str] | None = None
+) -> RunAccount:
     """Return the account of a run, which may still be going on (its state is then `running`).
 
     Args:
         backend: Where it is.
         run_id: Its id.
         known: A mapping that who asks again and again keeps: logs of steps that ended are then read once.
+        only: Steps whose records are wanted when they succeeded; default: all.
 
     Raises:
         UserError: The API cannot be reached or does not know the run.
     """
     try:
-        account = read_kfp_run(BackendApi(backend), run_id, ends_now=False, known=known)
+        account = read_kfp_run(BackendApi(backend), run_id, ends_now=False, known=known, only=only)
     except StepError as error:
         raise UserError(str(error)) from error
     return dataclasses.replace(account, report=backend.run_url(run_id))
@@ -112,6 +118,7 @@ def list_runs(backend: Backend, most: int, **query: Any) -> list[dict[str, Any]]
             page_size=min(PAGE, most - len(found)),
             page_token=token,
             sort_by="created_at desc",
+            **backend.in_namespace,
             **query,
         )
         found += answer.get("runs") or []
@@ -128,7 +135,7 @@ def find_run(backend: Backend, name: str = LATEST) -> dict[str, Any]:
         UserError: There is no such run, or more than one.
     """
     if name == LATEST:
-        runs = list_runs(backend, 1)
+        runs = [run for run in list_runs(backend, PAGE) if not is_follow_up(run)]
         if not runs:
             raise UserError(
                 f"there are no runs on {backend.host} yet: start one with `penstock submit PIPELINE --env "
@@ -159,6 +166,12 @@ def find_run(backend: Backend, name: str = LATEST) -> dict[str, Any]:
         f"there is no run {name!r} on {backend.host}{did_you_mean(name, names)} "
         f"(`penstock runs list --env {backend.environment.name}` shows them)"
     )
+
+
+def is_follow_up(run: Mapping[str, Any]) -> bool:
+    """Tell whether a run only tells of another one, which was retried."""
+    spec = specification(run.get("pipeline_spec") or {})
+    return (spec.get("pipelineInfo") or {}).get("name") == FOLLOW_UP
 
 
 def state_word(run: dict[str, Any]) -> str:
