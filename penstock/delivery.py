@@ -145,7 +145,13 @@ def delivered_ir(
     """
     from penstock.images.lock import apply_lock, read_lock
     from penstock.images.resources import apply_resources
-    from penstock.platform_spec import check_secrets, platform_spec, steps_of, with_variables
+    from penstock.platform_spec import (
+        check_secrets,
+        platform_spec,
+        steps_of,
+        with_names_of_importers,
+        with_variables,
+    )
     from penstock.versions import Images
 
     images = Images(project)
@@ -157,7 +163,8 @@ def delivered_ir(
         ir = without_cache(ir)
     documents = [ir]
     if environment.backend == "kfp":
-        documents.append(platform_spec(environment, steps))
+        ir = with_names_of_importers(ir)
+        documents = [ir, platform_spec(environment, steps)]
     return ir, to_yaml(documents)
 
 

@@ -29,6 +29,8 @@ ANSWER_S = 60
 CHUNK = 2**20
 # KFP's launcher knows MinIO by a scheme of its own, which no library for S3 does.
 FOR_LIBRARIES = {"minio": "s3"}
+# Words of stores that mean: not with these credentials. The last is versitygw's.
+REFUSALS = ("AccessDenied", "Forbidden", "InvalidAccessKey", "Signature", "403", "UserNotFound")
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,7 @@ class PipelineRoot:
             return f"no credentials are found, name their variables in `store` of {self.environment.name}, or log in"
         if "NoSuchBucket" in words or "bucket does not exist" in words or kind == "FileNotFoundError":
             return f"there is no bucket {bucket!r} at {where}, make it or correct pipeline_root"
-        if isinstance(error, PermissionError) or any(
-            sign in words for sign in ("AccessDenied", "Forbidden", "InvalidAccessKey", "Signature", "403")
-        ):
+        if isinstance(error, PermissionError) or any(sign in words for sign in REFUSALS):
             return f"access is denied, check the credentials and their rights on {bucket!r}"
         if (
             "Connect" in kind

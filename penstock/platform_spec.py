@@ -46,6 +46,22 @@ def with_variables(
     return changed
 
 
+def with_names_of_importers(ir: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the IR with importers called by the name of their task.
+
+    KFP's launcher (seen in 2.14.3) records an importer under its display name, and its driver looks for it under
+    the task's: a group that reads its artifact fails with `cannot find producer task`.
+    """
+    changed = copy.deepcopy(dict(ir))
+    executors, components = changed["deploymentSpec"]["executors"], changed.get("components", {})
+    for dag in (changed["root"], *components.values()):
+        for name, task in dag.get("dag", {}).get("tasks", {}).items():
+            label = components.get(task["componentRef"]["name"], {}).get("executorLabel")
+            if "importer" in executors.get(label, {}):
+                task["taskInfo"] = {"name": name}
+    return changed
+
+
 def platform_spec(environment: Environment, steps: Mapping[str, str]) -> dict[str, Any]:
     """Return the second document: the Kubernetes side of each executor."""
     executors = {label: _executor(environment, step) for label, step in sorted(steps.items())}

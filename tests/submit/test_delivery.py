@@ -155,6 +155,14 @@ def test_no_cache_turns_off_the_caching_of_tasks_at_every_depth(deliver_taxi):
     assert cached(deliver_taxi(cache=False)) == (0, tasks)
 
 
+def test_importers_are_called_as_kfp_looks_for_them(deliver_taxi):
+    """KFP 2.14.3 records an importer by its display name and looks for it by its task's."""
+    tasks = deliver_taxi().ir["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    importers = {name: task for name, task in tasks.items() if name.startswith("importer")}
+    assert len(importers) == 3
+    assert all(task["taskInfo"] == {"name": name} for name, task in importers.items())
+
+
 def test_vertex_gets_one_document(deliver_taxi, environment):
     stage = environment.model_copy(update={"backend": "vertex"})
     assert len(list(yaml.safe_load_all(deliver_taxi(of=stage).text))) == 1
