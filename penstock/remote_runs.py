@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from penstock.components.model_registry.run_account import RunAccount
-from penstock.components.notify.kfp_spec import specification
 from penstock.environment_models import Environment
 from penstock.errors import UserError
 from penstock.kfp_backend import cancellations
 from penstock.kfp_backend.client import Backend, connect
-from penstock.kfp_backend.run_changes import cancel, check_retry, follow_up, retry
+from penstock.kfp_backend.run_changes import cancel, check_retry, follow_up, retry, specifications
 from penstock.kfp_backend.run_text import runs_table, steps_table, summary
 from penstock.kfp_backend.runs import BackendApi, failed_sentence, find_run, is_follow_up, list_runs, read_run
 from penstock.nearest import did_you_mean
@@ -63,7 +62,7 @@ def show_run(environment: Environment, name: str, as_json: bool) -> None:
     print(steps_table(account))
     print()
     executor = f"{account.executor} {backend.version} at {backend.host}"
-    print("\n".join(summary(account, executor, _defaults(run), environment.name)))
+    print("\n".join(summary(account, executor, _defaults(backend, run), environment.name)))
 
 
 def show_logs(environment: Environment, name: str, step: str) -> None:
@@ -176,8 +175,8 @@ def _with_cancellation(environment: Environment, account: RunAccount) -> RunAcco
     return dataclasses.replace(account, error=found.sentence) if found else account
 
 
-def _defaults(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults of the pipeline's parameters, as far as the run tells them."""
-    spec = specification(run.get("pipeline_spec") or {})
+def _defaults(backend: Backend, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of the pipeline's parameters."""
+    spec, _ = specifications(backend, run)
     declared = ((spec.get("root") or {}).get("inputDefinitions") or {}).get("parameters") or {}
     return {name: one["defaultValue"] for name, one in declared.items() if "defaultValue" in one}

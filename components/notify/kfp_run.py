@@ -26,6 +26,7 @@ from penstock.components.step_io.record import from_line, now
 OURS = "notify"
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 SIGNALLED = (130, 137, 143)
+TAIL = 20_000  # characters of a log without a record, whole lines
 NEVER = "1970-"  # what the API calls a time that has not come
 ENDED_STEP = ("succeeded", "failed", "blocked", "interrupted")
 
@@ -229,7 +230,7 @@ def _record_in(text: str) -> Told:
     for line in reversed(text.splitlines()):
         if record := from_line(line.strip()):
             return record, ""
-    return {}, text[-4_000:]
+    return {}, text if len(text) <= TAIL else text[-TAIL:].partition("\n")[2]
 
 
 def _time(found: Any) -> str:

@@ -6,6 +6,7 @@ from penstock.components.notify.kfp_workflow import Node
 
 TERMINATED = "Step exceeded its deadline"  # what KFP's way to end a run makes of the pods it ends
 LAUNCHER = re.compile(r"^[IWEF]\d{4} \d\d:|^time=")  # lines of KFP's launcher and of Argo's executor
+DRIVER_FATAL = re.compile(r"^F\d{4} .*\] KFP driver: .*?\) failed: (.*)$")
 EXIT_CODE = re.compile(r"exit code (\d+)")
 IMAGE_FAULT = re.compile(r"^(ImagePullBackOff|ErrImagePull|InvalidImageName|ErrImageNeverPull)\b")
 IMAGE_REASONS = (
@@ -79,11 +80,23 @@ def _exit_sentence(message: str, log: str) -> str:
         return "its pod was ended from outside (deleted, or its node was drained): `penstock runs retry` goes on from here"
     if code == 137 or KILLED in log:
         return "it was killed (SIGKILL), by its node or from outside: is the node short of memory?"
+    if reason := driver_reason(log):
+        return f"KFP could not begin it: {reason}"
     last = last_words(log)
     ended = (
         f"it ended with exit code {code} and left no record" if code else f"{_short(message) or 'it failed'}"
     )
-    return f"{ended}; its last words: {last}" if last else f"{ended}: look at its log"
+    if last:
+        return f"{ended}; its last words: {last}"
+    return f"{ended}: look at its log" if code else ended
+
+
+def driver_reason(log: str) -> str:
+    """Return why a driver, which resolves a task's inputs, gave up; empty for any other log."""
+    for line in reversed(log.splitlines()):
+        if found := DRIVER_FATAL.match(line):
+            return _short(found.group(1))
+    return ""
 
 
 def last_words(log: str) -> str:

@@ -92,7 +92,7 @@ def follow_up(
     Raises:
         UserError: The compiled pipeline is missing, or the API refuses.
     """
-    spec, platform = _specifications(backend, run)
+    spec, platform = specifications(backend, run)
     label = _notify_label(spec)
     if not label:
         return None
@@ -135,8 +135,12 @@ def ended_words(account: RunAccount) -> str:
     return f"{account.state} ({sentence})" if sentence else account.state
 
 
-def _specifications(backend: Backend, run: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Return the IR of a run and its platform spec."""
+def specifications(backend: Backend, run: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the IR of a run and its platform spec.
+
+    Raises:
+        UserError: The API refuses.
+    """
     found = run.get("pipeline_spec") or {}
     reference = run.get("pipeline_version_reference") or {}
     if not found and reference.get("pipeline_version_id"):

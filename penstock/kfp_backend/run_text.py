@@ -92,13 +92,15 @@ def summary(account: RunAccount, executor: str, defaults: Mapping[str, Any], env
         name = account.argument("model_name") or account.app
         yield from _line("registered", f"{name} version {registered.results['version']}, {promoted}")
     yield from _line("versions", _versions(account))
-    for step in account.steps:
-        if step.state == "succeeded" and step.step != IMPORTER:
-            for name, uri in (step.outputs or step.record.get("outputs") or {}).items():
-                yield from _line("artifacts", f"{step.title}.{name}  {uri}", wrap=False)
+    artifacts = [
+        f"{step.title}.{name}  {uri}"
+        for step in account.steps
+        if step.state == "succeeded" and step.step != IMPORTER
+        for name, uri in (step.outputs or step.record.get("outputs") or {}).items()
+    ]
+    yield from _lines("artifacts", artifacts)
     changed = {name: value for name, value in account.arguments.items() if value != defaults.get(name)}
-    for name, value in sorted(changed.items()):
-        yield from _line("parameters", f"{name} = {_short(value)}", wrap=False)
+    yield from _lines("parameters", [f"{name} = {_short(value)}" for name, value in sorted(changed.items())])
     yield from _line("executor", executor)
     yield from _line("page", account.report, wrap=False)
     yield from _end(account, env)
@@ -183,6 +185,11 @@ def _versions(account: RunAccount) -> str:
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _lines(label: str, texts: Sequence[str]) -> Iterator[str]:
+    for number, text in enumerate(texts):
+        yield f"{label if number == 0 else '':<{LABEL}}{text}"
 
 
 def _line(label: str, text: str, wrap: bool = True) -> Iterator[str]:
