@@ -6,7 +6,7 @@ They read the plain document, so that a fault in one place hides none in another
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from penstock.app_dates import to_utc
+from penstock.app_dates import start_us, to_time_us
 from penstock.app_metrics import METRICS, metrics_of
 from penstock.app_yaml import Document, Fault, KeyPath
 from penstock.components.tabular_model.settings import KINDS, SETTINGS, TUNING, Setting, problems
@@ -126,24 +126,26 @@ def _name(document: Document, folder_name: str) -> Iterator[Fault]:
 
 def _window(document: Document) -> Iterator[Fault]:
     event_time = at(document.value, ("data", "event_time"))
-    moments = {}
-    for key in ("since", "until"):
-        text = text_at(document.value, ("data", key))
-        if not text:
-            continue
-        if event_time in (None, ""):
+    since, until = (text_at(document.value, ("data", key)) for key in ("since", "until"))
+    for key, text in (("since", since), ("until", until)):
+        if text and event_time in (None, ""):
             yield document.fault(
                 ("data", key), "a window needs data.event_time, the column with the time of the event"
             )
+    if since and since.startswith("P") and not until:
+        yield document.fault(
+            ("data", "since"), f"{since!r} is a duration before data.until, which is empty: set that as well"
+        )
+    if since and until:
         try:
-            moments[key] = to_utc(text)
+            end = to_time_us(until)
+            is_empty = start_us(since, end) >= end
         except ValueError:
             return
-    if len(moments) == 2 and moments["since"] >= moments["until"]:
-        since, until = (text_at(document.value, ("data", key)) for key in ("since", "until"))
-        yield document.fault(
-            ("data", "until"), f"{until!r} is not after data.since {since!r}: the window is empty"
-        )
+        if is_empty:
+            yield document.fault(
+                ("data", "until"), f"{until!r} is not after data.since {since!r}: the window is empty"
+            )
 
 
 def _label(document: Document) -> Iterator[Fault]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from penstock.app_dates import to_utc
+from penstock.app_dates import check_duration, to_time_us
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -18,11 +18,24 @@ def _check_time(value: object) -> object:
     """Let ISO 8601 text through; '' is an open end."""
     if isinstance(value, str) and value:
         try:
-            to_utc(value)
+            to_time_us(value)
         except ValueError:
             raise PydanticCustomError(
                 "iso_time", "expected a date or time in ISO 8601, such as 2015-01-01 or 2015-01-01T06:00:00Z"
             ) from None
+    return value
+
+
+def _check_start(value: object) -> object:
+    """Let ISO 8601 text through, also a duration; '' is an open end."""
+    if not isinstance(value, str) or not value.startswith("P"):
+        return _check_time(value)
+    try:
+        check_duration(value)
+    except ValueError:
+        raise PydanticCustomError(
+            "iso_duration", "expected a duration in ISO 8601, such as P365D, P1Y, P2W or PT6H"
+        ) from None
     return value
 
 
@@ -38,6 +51,7 @@ def _check_slice(value: object) -> object:
 
 
 Time = Annotated[str, BeforeValidator(_check_time)]
+Start = Annotated[str, BeforeValidator(_check_start)]
 Slice = Annotated[Any, BeforeValidator(_check_slice)]
 Column = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
@@ -69,11 +83,14 @@ class Data(Section):
     event_time_unit: Literal["s", "ms", "us", "ns"] = Field(
         default="s", description="Unit of a numeric event time, counted from 1970 in UTC."
     )
-    since: Time = Field(
-        default="", description="Start of the window of event time (included), ISO 8601; empty is open."
+    since: Start = Field(
+        default="",
+        description="Start of the window of event time (included): a date or time, or a duration before `until` "
+        "such as `P30D`, ISO 8601; empty is open.",
     )
     until: Time = Field(
-        default="", description="End of the window of event time (excluded), ISO 8601; empty is open."
+        default="",
+        description="End of the window of event time (excluded): a date or time in ISO 8601; empty is open.",
     )
     rows_per_shard: int = Field(
         default=250_000,

@@ -92,8 +92,10 @@ def training(
         query: SQL (DuckDB) over the table `source`; empty reads all columns and rows.
         event_time: Column with the time of the event; empty when the data has none.
         event_time_unit: Unit of a numeric event time: s, ms, us or ns.
-        since: Start of the window of event time (included), ISO 8601; empty is open.
-        until: End of the window of event time (excluded), ISO 8601; empty is open.
+        since: Start of the window of event time (included): a date or time, or a duration before `until`
+            such as P30D, ISO 8601; empty is open.
+        until: End of the window of event time (excluded): a date or time in ISO 8601, or @ and seconds since
+            1970; empty is open.
         rows_per_shard: Rows in each Parquet shard.
         statistics_slices: Columns by whose values data statistics are computed as well.
         weight: Column with the weight of each row; empty weighs all alike.
@@ -137,10 +139,10 @@ def training(
             "query": query,
             "event_time": event_time,
             "event_time_unit": event_time_unit,
-            "since": since,
-            "until": until,
         }
-        inspected = inspect_source(**selection).set_caching_options(False)
+        inspected = inspect_source(**selection, since=since, until=until).set_caching_options(False)
+        # The window as fixed times: the steps after it are cached by them, not by "a year before".
+        window = {"since": inspected.outputs["window_start"], "until": inspected.outputs["window_end"]}
         resolved = resolve_champion(
             model_name=model_name,
             fingerprint=inspected.outputs["fingerprint"],
@@ -162,6 +164,7 @@ def training(
             # Data: extract, measure, judge.
             extracted = extract_data(
                 **selection,
+                **window,
                 fingerprint=inspected.outputs["fingerprint"],
                 rows_per_shard=rows_per_shard,
             )
@@ -238,8 +241,7 @@ def training(
                 fingerprint=inspected.outputs["fingerprint"],
                 source=source,
                 query=query,
-                since=since,
-                until=until,
+                **window,
                 data_fingerprint=extracted.outputs["data_fingerprint"],
                 watermark=extracted.outputs["watermark"],
                 rows=extracted.outputs["rows"],

@@ -34,8 +34,10 @@ def extract_data(
         event_time: Column with the time of the event; empty when the data has none.
         event_time_unit: Unit of a numeric event time, counted from 1970 in UTC: s, ms, us
             or ns.
-        since: Start of the window of event time (included), ISO 8601; empty is open.
-        until: End of the window of event time (excluded), ISO 8601; empty is open.
+        since: Start of the window of event time (included): a date or time, or a duration
+            before `until` such as P30D, ISO 8601; empty is open.
+        until: End of the window of event time (excluded): a date or time in ISO 8601, or @
+            and seconds since 1970; empty is open.
         rows_per_shard: Rows in each shard; also bounds the memory.
     """
     return dsl.ContainerSpec(

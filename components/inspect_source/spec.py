@@ -9,6 +9,8 @@ def inspect_source(
     files: dsl.OutputPath(int),
     size_bytes: dsl.OutputPath(int),
     rows: dsl.OutputPath(int),
+    window_start: dsl.OutputPath(str),
+    window_end: dsl.OutputPath(str),
     format: str = "auto",
     query: str = "",
     event_time: str = "",
@@ -28,13 +30,17 @@ def inspect_source(
         files: Number of files.
         size_bytes: Size of all files, bytes.
         rows: Number of rows; -1 where counting would mean a full read.
+        window_start: `since` as a fixed time; empty is open.
+        window_end: `until` as a fixed time; empty is open.
         format: auto (by file name), csv, jsonl or parquet.
         query: SQL (DuckDB) over the table `source`; empty reads all columns and rows.
         event_time: Column with the time of the event; empty when the data has none.
         event_time_unit: Unit of a numeric event time, counted from 1970 in UTC: s, ms, us
             or ns.
-        since: Start of the window of event time (included), ISO 8601; empty is open.
-        until: End of the window of event time (excluded), ISO 8601; empty is open.
+        since: Start of the window of event time (included): a date or time, or a duration
+            before `until` such as P30D, ISO 8601; empty is open.
+        until: End of the window of event time (excluded): a date or time in ISO 8601, or @
+            and seconds since 1970; empty is open.
     """
     return dsl.ContainerSpec(
         image="penstock/inspect_source:unpinned",

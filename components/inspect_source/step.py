@@ -4,7 +4,7 @@ from typing import NamedTuple
 from penstock.components.inspect_source.contents import read_contents
 from penstock.components.source_files.fingerprint import fingerprint
 from penstock.components.source_files.listing import find_source
-from penstock.components.source_files.selection import make_selection
+from penstock.components.source_files.selection import fixed, make_selection
 from penstock.components.step_io.main import main
 
 log = logging.getLogger(__name__)
@@ -16,6 +16,8 @@ class Outputs(NamedTuple):
     files: int
     size_bytes: int
     rows: int
+    window_start: str
+    window_end: str
 
 
 def run(
@@ -40,7 +42,15 @@ def run(
         "unknown" if contents.rows < 0 else contents.rows,
         print_,
     )
-    return Outputs(print_, contents.watermark, len(found.files), found.size_bytes, contents.rows)
+    return Outputs(
+        print_,
+        contents.watermark,
+        len(found.files),
+        found.size_bytes,
+        contents.rows,
+        fixed(since, selection.since_us),
+        fixed(until, selection.until_us),
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """What is read of a source: its format, the query over it and the window of event time."""
 
 import datetime
+import re
 from dataclasses import dataclass
 
+from penstock.components.source_files.durations import before, is_duration
 from penstock.components.step_io.errors import StepError
 
 FORMATS = ("auto", "csv", "jsonl", "parquet")
@@ -40,8 +42,8 @@ def make_selection(
     """Check the settings of a selection, as steps get them.
 
     Raises:
-        StepError: An unknown format or unit, a bound that is no time, an empty window, a window
-            without an event time.
+        StepError: An unknown format or unit, a bound that is no time, a duration without an end, an empty
+            window, a window without an event time.
     """
     if format not in FORMATS:
         raise StepError(f"format is {format!r}: expected one of {', '.join(FORMATS)}")
@@ -55,17 +57,44 @@ def make_selection(
             raise StepError(
                 f"{name} is {text!r} but event_time is empty: name the column with the event time"
             )
-    start, end = (parse_bound(name, text) for name, text in bounds.items())
+    start, end = parse_window(bounds["since"], bounds["until"])
     if start is not None and end is not None and start >= end:
         raise StepError(f"since ({since}) is not before until ({until}): the window holds no time at all")
     query = query.strip().rstrip(";").rstrip()
     return Selection(format, query, event_time, event_time_unit, start, end)
 
 
+def parse_window(since: str, until: str) -> tuple[int | None, int | None]:
+    """Return both bounds as microseconds since 1970, None where the window is open.
+
+    `since` may be an ISO 8601 duration: that long before `until`.
+
+    Raises:
+        StepError: A bound is no time, or `since` is a duration and `until` is empty.
+    """
+    end = parse_bound("until", until)
+    if not is_duration(since):
+        return parse_bound("since", since), end
+    if end is None:
+        raise StepError(
+            f"since is {since!r}, a duration before until, but until is empty: set until, "
+            "or write since as a date or time"
+        )
+    try:
+        return to_us(before(since, EPOCH + end * MICROSECOND)), end
+    except ValueError as error:
+        raise StepError(f"since: {error}") from None
+
+
 def parse_bound(name: str, text: str) -> int | None:
-    """Return a date or a time, without a zone in UTC, as microseconds since 1970; None for an empty text."""
+    """Return a bound as microseconds since 1970; None for an empty text.
+
+    A date or time in ISO 8601, without a zone in UTC, or @ and seconds since 1970 (a schedule's time on KFP).
+    """
     if not text:
         return None
+    if re.fullmatch(r"@[0-9]{1,11}", text):
+        return int(text[1:]) * 1_000_000
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:
@@ -74,6 +103,15 @@ def parse_bound(name: str, text: str) -> int | None:
             "write for instance 2015-01-31 or 2015-01-31T06:00:00Z"
         ) from None
     return to_us(moment)
+
+
+def fixed(text: str, us: int | None) -> str:
+    """Return a bound that means the same without the other one and on every day: ISO 8601, or empty.
+
+    A date or time stays as it was written.
+    """
+    moves = is_duration(text.strip()) or text.strip().startswith("@")
+    return to_iso(us) if moves and us is not None else text.strip()
 
 
 def to_us(moment: datetime.datetime) -> int:

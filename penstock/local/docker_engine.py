@@ -45,6 +45,8 @@ class Engine:
         """
         try:
             info = json.loads(call("info", "--format", "{{json .}}", patience_s=PATIENCE_S))
+            if faults := info.get("ServerErrors"):  # older command lines end with 0 all the same
+                raise EngineError(last_words("\n".join(faults)))
         except FileNotFoundError as error:
             raise UserError(
                 f"the program `{PROGRAM}` is not on the PATH: install Docker, {OTHERWISE}"

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-INTERVAL_S = 0.2
+INTERVAL_S = 0.05
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 KIB, MIB = 2**10, 2**20
 
@@ -47,7 +47,7 @@ class Peak:
     def _process(self) -> Path | None:
         """Return the main process as this machine sees it; None when it runs on another."""
         while not (pid := self._pid()):
-            if self._ended.wait(INTERVAL_S / 4):
+            if self._ended.wait(INTERVAL_S):
                 return None
         process = PROC / str(pid)
         return process if self._container in (process / "cgroup").read_text() else None

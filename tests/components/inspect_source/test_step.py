@@ -17,7 +17,15 @@ def test_the_step_gives_exactly_what_it_declares(tmp_path):
     assert execute(run, "inspect_source", executor_input(tmp_path / "task", parameters)) == 0
     results, artifacts = read_outputs(tmp_path / "task")
     assert (results | {"fingerprint": ""}, artifacts) == (
-        {"fingerprint": "", "watermark": "1970-01-02T00:00:00Z", "files": 1, "size_bytes": 8, "rows": 1},
+        {
+            "fingerprint": "",
+            "watermark": "1970-01-02T00:00:00Z",
+            "files": 1,
+            "size_bytes": 8,
+            "rows": 1,
+            "window_start": "1970-01-01",
+            "window_end": "",
+        },
         {},
     )
     assert len(results["fingerprint"]) == 32
