@@ -48,16 +48,20 @@ class Store(Section):
 class Toleration(Section):
     """A taint of nodes that steps put up with (Kubernetes' Toleration)."""
 
-    key: str = ""
-    operator: Literal["Exists", "Equal"] = "Equal"
-    value: str = ""
-    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    key: str = Field(default="", description="The taint's key; empty with `Exists` means every taint.")
+    operator: Literal["Exists", "Equal"] = Field(
+        default="Equal", description="Whether its value counts (`Equal`) or not (`Exists`)."
+    )
+    value: str = Field(default="", description="The taint's value.")
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(
+        default="", description="The taint's effect; empty means all."
+    )
 
 
 class Secret(Section):
     """A Kubernetes secret that steps get, by name; its values stay in the cluster."""
 
-    name: KubernetesName
+    name: KubernetesName = Field(description="Its name, in the namespace of the steps.")
     variables: dict[VariableName, str] = Field(
         default={}, description="Environment variable → key of the secret."
     )
@@ -78,9 +82,9 @@ class Notifications(Section):
 class Schedule(Section):
     """A recurring run."""
 
-    name: Name
-    pipeline: str = "training"
-    app: str
+    name: Name = Field(description="Its name: letters, digits, hyphens and underscores.")
+    pipeline: str = Field(default="training", description="Name of a file in `pipelines/`.")
+    app: str = Field(description="A folder in `apps/`.")
     cron: str = Field(description="Five fields: minute, hour, day of month, month, day of week.")
     time_zone: str = Field(default="UTC", description="IANA name, such as America/Chicago.")
     catch_up: bool = Field(default=False, description="Make up for firings that were missed.")
@@ -91,17 +95,21 @@ class Schedule(Section):
     window: str = Field(
         default="", description="ISO 8601 duration: each run takes this long before its schedule time."
     )
-    enabled: bool = True
+    enabled: bool = Field(default=True, description="`false` keeps it and lets nothing fire.")
 
 
 class Environment(Section):
     """An environment."""
 
     name: Name = Field(description="The file's name.")
-    description: str = ""
-    backend: Literal["local", "kfp", "vertex"]
+    description: str = Field(default="", description="For people.")
+    backend: Literal["local", "kfp", "vertex"] = Field(
+        description="`local`: this machine; `kfp`: Kubeflow Pipelines; `vertex`: Vertex AI Pipelines."
+    )
     host: str = Field(default="", description="URL of the KFP API.")
-    namespace: KubernetesName = "kubeflow"
+    namespace: KubernetesName = Field(
+        default="kubeflow", description="Kubernetes namespace in which the steps run."
+    )
     project: str = Field(default="", description="Google Cloud project (Vertex).")
     region: str = Field(default="", description="Google Cloud region (Vertex).")
     pipeline_root: str = Field(

@@ -7,6 +7,7 @@ from pathlib import Path
 from penstock.errors import UserError
 from penstock.generate.app_yaml_reference import app_yaml_reference
 from penstock.generate.component_yaml import component_yaml
+from penstock.generate.environment_yaml_reference import environment_yaml_reference
 from penstock.generate.image_sizes import sizes_table
 from penstock.generate.step_calls import calls, pipeline_order
 from penstock.generate.step_readme import step_readme, steps_table
@@ -32,6 +33,7 @@ def generated_files(project: Project) -> dict[Path, str]:
         texts[folder / "component.yaml"] = component_yaml(step.name)
         texts[folder / "README.md"] = step_readme(step, folder, shown.get(step.name, {}))
     texts[project.root / "docs" / "app_yaml.md"] = app_yaml_reference()
+    texts[project.root / "docs" / "environment_yaml.md"] = environment_yaml_reference()
     readme = project.root / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
     text = between_markers(text, STEPS, steps_table(steps, pipeline_order(project)))

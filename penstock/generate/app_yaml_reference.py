@@ -1,18 +1,15 @@
 """Writes docs/app_yaml.md: every key of app.yaml, from the models that validate it."""
 
 import json
-import types
-import typing
 from collections.abc import Mapping
-from typing import Any
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from penstock.app_metrics import METRICS
 from penstock.app_models import AppConfig
 from penstock.app_overrides import PARAMETERS
 from penstock.components.tabular_model.settings import SETTINGS, TUNING, Setting
+from penstock.generate.model_tables import cell, is_list, number, section, sections_of, table
 
 HEAD = """\
 # app.yaml
@@ -31,38 +28,16 @@ Keys that are not listed are errors. Plain words follow YAML 1.2: `yes`, `off` a
 
 def app_yaml_reference() -> str:
     """Return the text of docs/app_yaml.md."""
-    parts = [HEAD, "## At the top\n\n" + _table(AppConfig, skip_sections=True)]
+    sections = sections_of(AppConfig)
+    settings = {"model": SETTINGS, "tuning": TUNING}
+    parts = [HEAD, "## At the top\n\n" + table(AppConfig, without={*sections, *settings})]
     for name, field in AppConfig.model_fields.items():
-        model = _model_of(field.annotation)
-        if name in ("model", "tuning"):
-            parts.append(_settings(name, field, SETTINGS if name == "model" else TUNING))
-        elif model:
-            parts += _section(name, model, is_list=typing.get_origin(field.annotation) is list)
+        if name in settings:
+            parts.append(_settings(name, field, settings[name]))
+        elif name in sections:
+            parts += section(name, sections[name], is_list(AppConfig, name))
     parts += [_metrics(), _overrides()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
-
-
-def _section(path: str, model: type[BaseModel], is_list: bool = False) -> list[str]:
-    """Return a section's text, and that of the sections inside it."""
-    heading = f"## {path}" + (" (a list)" if is_list else "")
-    parts = [f"{heading}\n\n{_doc(model)}\n\n{_table(model)}"]
-    for name, field in model.model_fields.items():
-        if inside := _model_of(field.annotation):
-            mapping = typing.get_origin(field.annotation) is dict
-            parts += _section(f"{path}.{name}" + (".<name>" if mapping else ""), inside)
-    return parts
-
-
-def _table(model: type[BaseModel], skip_sections: bool = False) -> str:
-    lines = ["| Key | Type | Default | Meaning |", "|---|---|---|---|"]
-    for name, field in model.model_fields.items():
-        if skip_sections and (_model_of(field.annotation) or name in ("model", "tuning")):
-            continue
-        lines.append(
-            f"| `{field.alias or name}` | {_type(field.annotation)}{_range(field.metadata)} | {_default(field)} "
-            f"| {_cell(field.description or '')} |"
-        )
-    return "\n".join(lines)
 
 
 def _settings(name: str, field: FieldInfo, settings: Mapping[str, Setting]) -> str:
@@ -76,9 +51,9 @@ def _settings(name: str, field: FieldInfo, settings: Mapping[str, Setting]) -> s
         "|---|---|---|---|",
     ]
     for key, setting in settings.items():
-        span = "" if setting.low is None else f", {_number(setting.low)} to {_number(setting.high)}"
+        span = "" if setting.low is None else f", {number(setting.low)} to {number(setting.high)}"
         lines.append(
-            f"| `{key}` | {words[setting.kind]}{span} | `{json.dumps(setting.default)}` | {_cell(setting.doc)} |"
+            f"| `{key}` | {words[setting.kind]}{span} | `{json.dumps(setting.default)}` | {cell(setting.doc)} |"
         )
     return "\n".join(lines)
 
@@ -110,70 +85,3 @@ def _overrides() -> str:
     ]
     lines += [f"| `{name}` | `{'.'.join(map(str, path))}` |" for name, path in PARAMETERS.items()]
     return "\n".join(lines)
-
-
-def _doc(model: type[BaseModel]) -> str:
-    return " ".join((model.__doc__ or "").split())
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that an annotation holds, also inside a list or mapping."""
-    for candidate in (annotation, *typing.get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
-
-
-def _type(annotation: Any) -> str:
-    """Return a type in words."""
-    origin, inside = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
-        return _type(inside[0]) + _range(list(getattr(inside[1], "metadata", ())))
-    if origin is typing.Literal:
-        return " \\| ".join(f"`{value}`" for value in inside)
-    if origin is types.UnionType or origin is typing.Union:
-        return " or ".join(_type(part) for part in inside if part is not type(None))
-    if origin is list:
-        return "list" if _is_open(inside[0]) else f"list of {_type(inside[0])}"
-    if origin is dict:
-        return "mapping"
-    if _model_of(annotation):
-        return "section"
-    return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(annotation, "value")
-
-
-def _is_open(annotation: Any) -> bool:
-    while typing.get_origin(annotation) is typing.Annotated:
-        annotation = typing.get_args(annotation)[0]
-    return annotation is Any
-
-
-def _range(metadata: list[Any]) -> str:
-    words = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
-    bounds = [
-        words[key].format(_number(getattr(item, key)))
-        for item in metadata
-        for key in words
-        if getattr(item, key, None) is not None
-    ]
-    return ", " + ", ".join(bounds) if bounds else ""
-
-
-def _number(value: float | None) -> str:
-    """Return a bound as app.yaml may write it: 250_000, 0.9, 1e-07."""
-    if value is None:
-        return "any"
-    return f"{int(value):_}" if float(value).is_integer() else f"{value:g}"
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.default
-    if value is None:
-        return "none"
-    return "see below" if isinstance(value, BaseModel) else f"`{json.dumps(value)}`"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from kfp import components
 
+from penstock.environment_models import Environment
 from penstock.errors import UserError
 from penstock.generate.__main__ import STEPS as TABLE_OF_STEPS
 from penstock.generate.__main__ import between_markers
 from penstock.generate.app_yaml_reference import app_yaml_reference
 from penstock.generate.component_yaml import component_yaml
+from penstock.generate.environment_yaml_reference import environment_yaml_reference
 from penstock.generate.image_sizes import sizes_table
+from penstock.generate.model_tables import sections_of
 from penstock.generate.step_calls import calls, pipeline_order
 from penstock.generate.step_readme import step_readme, steps_table
 from penstock.generate.steps import Step, read_step, read_steps, step_names
@@ -161,6 +164,26 @@ def test_reference_names_every_section_and_the_model_settings() -> None:
     for heading in ("data", "label", "split", "model", "tuning", "thresholds.metrics.<name>"):
         assert f"\n## {heading}\n" in reference
     assert "| `learning_rate` | number, 1e-07 to 10 | `0.001` |" in reference
+
+
+def test_reference_of_environments_has_a_row_with_a_meaning_for_every_key() -> None:
+    reference = environment_yaml_reference()
+    keys = {"top": Environment, **sections_of(Environment)}
+    wanted = {(name, key) for name, model in keys.items() for key in model.model_fields}
+    wanted -= {("top", "name"), *(("top", name) for name in keys)}
+    shown = set()
+    for part in reference.split("\n## ")[2:]:  # the head, what each backend needs
+        name = part.split("\n")[0].removesuffix(" (a list)").replace("At the top", "top")
+        rows = [line.split(" | ") for line in part.splitlines() if line.startswith("| `")]
+        shown |= {(name, row[0].strip("|` ")) for row in rows if row[-1].strip("| ")}
+    assert shown ^ wanted == set()
+
+
+def test_reference_of_environments_says_what_a_backend_needs() -> None:
+    assert (
+        "| `kfp` | `host`, `pipeline_root`, `images`, `registry_uri` | `minio://`, `s3://`, `gs://` |"
+        in environment_yaml_reference()
+    )
 
 
 def test_table_goes_between_the_markers() -> None:
