@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from penstock.images.engine import Engine, tar
+from penstock.images.archive import tar
+from penstock.images.engine import Engine
 from penstock.images.settings import read_images_file
 from penstock.images.targets import (
     Target,

@@ -1,7 +1,6 @@
 """The Docker engine, through its command `docker`: what images need of it, and its errors in one sentence."""
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -9,11 +8,11 @@ import subprocess
 import tarfile
 import threading
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from penstock.errors import UserError
+from penstock.images.archive import configuration_only, with_configuration
 
 CREATED = "1980-01-01T00:00:00Z"  # of all images: a time would change the digest, not the content
 LAST_LINES = 15
@@ -31,6 +30,7 @@ class Engine:
         self.docker = found
         self._alive: set[subprocess.Popen[bytes]] = set()
         self._stopped = threading.Event()
+        self._loads_configuration_alone = True  # until it refuses to once
 
     def check(self) -> None:
         """Ask the engine for its version.
@@ -91,7 +91,11 @@ class Engine:
         """Give an image the configuration that its content determines, and return its id.
 
         The engine writes the time of the build into an image, so that the same layers would have another
-        digest each time. `docker load` takes a configuration alone for layers that it already has.
+        digest each time. Docker's own image store loads a configuration alone for layers that it already has;
+        containerd's (the default from Docker 29 on) wants the layers with it: they go out and in again.
+
+        Raises:
+            UserError: The engine refuses both.
         """
         built = self.inspect(reference)
         assert built is not None
@@ -103,7 +107,7 @@ class Engine:
             "config": {
                 "Env": given["Env"],
                 "User": given["User"],
-                "WorkingDir": given["WorkingDir"] or "/",
+                "WorkingDir": given.get("WorkingDir") or "/",
                 "Cmd": list(command),
                 "Labels": dict(sorted(labels.items())),
             },
@@ -111,18 +115,56 @@ class Engine:
             "history": [{"created": CREATED, "created_by": reference} for _ in built["RootFS"]["Layers"]],
         }
         content = json.dumps(configuration, sort_keys=True, separators=(",", ":")).encode()
-        name = f"{sha256(content).hexdigest()}.json"
-        layers = [f"{number}/layer.tar" for number in range(len(built["RootFS"]["Layers"]))]
-        manifest = [{"Config": name, "RepoTags": [reference], "Layers": layers}]
-        archive = tar({name: content, "manifest.json": json.dumps(manifest).encode()})
-        done = self._call("load", "--quiet", given=archive)
-        if done.returncode != 0:
-            raise UserError(f"docker load of {reference} failed: {_last_line(done.stderr)}")
+        self._load(reference, content, len(built["RootFS"]["Layers"]))
         loaded = self.inspect(reference)
         assert loaded is not None
         if loaded["Id"] != built["Id"]:
             self._call("image", "rm", built["Id"])  # nothing names it any more
         return str(loaded["Id"])
+
+    def _load(self, reference: str, configuration: bytes, n_layers: int) -> None:
+        if self._loads_configuration_alone:
+            archive = configuration_only(configuration, reference, n_layers)
+            if self._call("load", "--quiet", given=archive).returncode == 0:
+                return
+            self._loads_configuration_alone = False
+        self._load_with_layers(reference, configuration)
+
+    def _load_with_layers(self, reference: str, configuration: bytes) -> None:
+        """Pass `docker save` on to `docker load`, with the configuration exchanged on the way."""
+        with (
+            subprocess.Popen(
+                [self.docker, "save", reference], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ) as save,
+            subprocess.Popen(
+                [self.docker, "load", "--quiet"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            ) as load,
+        ):
+            assert save.stdout is not None
+            assert load.stdin is not None
+            self._alive |= {save, load}
+            fault = ""
+            try:
+                with_configuration(save.stdout, load.stdin, configuration, reference)
+                while save.stdout.read(2**20):
+                    pass  # what fills the archive's last block
+                load.stdin.close()
+            except (tarfile.TarError, OSError, ValueError, KeyError) as error:
+                fault = str(error) or type(error).__name__
+                load.kill()  # half an archive is no image
+            finally:
+                save.stdout.close()
+                with contextlib.suppress(BrokenPipeError):
+                    load.stdin.close()
+                said = [process.stderr.read() for process in (load, save) if process.stderr]
+                failed = [process.wait() != 0 for process in (save, load)]
+                self._alive -= {save, load}
+        if fault or any(failed):
+            words = next((_last_line(text) for text in said if text.strip()), fault)
+            raise UserError(f"docker save and load of {reference} failed: {words}")
 
     def tag(self, reference: str, name: str) -> None:
         """Give an image one more name."""
@@ -177,17 +219,6 @@ class Engine:
             return process.wait()
         finally:
             self._alive.discard(process)
-
-
-def tar(files: Mapping[str, bytes]) -> bytes:
-    """Return a tar file of `files`, the same bytes for the same content."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name in sorted(files):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(files[name]), 0o644
-            archive.addfile(entry, io.BytesIO(files[name]))
-    return buffer.getvalue()
 
 
 def tail_of(log: Path, lines: int = LAST_LINES) -> str:

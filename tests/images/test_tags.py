@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import UserError
-from penstock.images.engine import tar
+from penstock.images.archive import tar
 from penstock.images.targets import all_targets, stack_context, step_context
 from penstock.project import Project, find_project
 from penstock.versions import Images
