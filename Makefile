@@ -36,7 +36,7 @@ platform: .venv/.penstock ## Apply the Kubernetes objects that ENV's runs need (
 submit: platform ## Run APP's training pipeline in the environment ENV, and wait for its end. ARGS='--no-cache'
 	@$(PENSTOCK) submit training --app $(APP) --env $(ENV) --wait $(ARGS)
 
-generate: .venv/.penstock compile ## Write each step's component.yaml and README.md, and docs/app_yaml.md
+generate: .venv/.penstock compile ## Write each step's component.yaml and README.md, and the references and tables of the docs
 	@.venv/bin/python -m penstock.generate
 
 test: .venv/.dev ## Run all tests, each in the environment of its stack. ARGS='tests/components/gate -k blocks'
