@@ -23,6 +23,8 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 INLINE = re.compile(r"`([^`]+)`")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 OPTION = re.compile(r"^--?[a-z][a-z-]*$")
+PATH = re.compile(r"(benchmarks|components|docs|images|manifests|penstock|pipelines|tests)/[\w./-]+")
+EXAMPLE = "count_rows"  # the step that CONTRIBUTING.md adds
 COMMENT = re.compile(r"\s+(#|→|;|&&|>).*")
 
 
@@ -124,6 +126,13 @@ def test_make_targets_of_a_page_exist(page: Path, targets: set[str]) -> None:
         if re.fullmatch(r"[a-z-]+", word)
     }
     assert called - targets == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_paths_that_a_page_names_exist(page: Path) -> None:
+    named = INLINE.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+    paths = {name for name in named if PATH.fullmatch(name) and EXAMPLE not in name}
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
 
 
 def test_all_pages_of_docs_are_reached_from_the_readme() -> None:
