@@ -35,6 +35,15 @@ def stop_unless_passed(judged, subject: str):
     return task.set_display_name(f"gate: {subject}")
 
 
+def outlives_its_pod(task):
+    """Let a step that works long begin once more: nodes are drained, spot machines are taken away.
+
+    KFP cannot tell a lost pod from a wrong input, so short steps, whose pods are rarely lost, fail at once.
+    Training goes on from its last checkpoint.
+    """
+    return task.set_retry(1)
+
+
 @dsl.pipeline(name="training", description="Train, validate and register a model.")
 def training(
     app: str,
@@ -168,11 +177,13 @@ def training(
                 fingerprint=inspected.outputs["fingerprint"],
                 rows_per_shard=rows_per_shard,
             )
+            outlives_its_pod(extracted)
             described = compute_statistics(
                 dataset=extracted.outputs["dataset"],
                 slices=statistics_slices,
                 weight=weight,
             )
+            outlives_its_pod(described)
             judged_data = validate_data(
                 dataset=extracted.outputs["dataset"],
                 statistics=described.outputs["statistics"],
@@ -193,6 +204,7 @@ def training(
                 event_time=event_time,
                 weight=weight,
             ).after(data_gate)
+            outlives_its_pod(prepared)
             prepared_gate = stop_unless_passed(prepared, "prepared data")
 
             # Model: tune, train, evaluate, judge.
@@ -209,7 +221,9 @@ def training(
                 "checkpoint_uri": checkpoint_uri,
             }
             tuned = tune_model(**learning, trials=tuning_trials, tuning=tuning).after(prepared_gate)
+            outlives_its_pod(tuned)
             trained = train_model(**learning, best_parameters=tuned.outputs["best_parameters"])
+            outlives_its_pod(trained)
             evaluated = evaluate_model(
                 model=trained.outputs["model"],
                 champion=champion.outputs["model"],
@@ -222,6 +236,7 @@ def training(
                 weight=weight,
                 seed=seed,
             )
+            outlives_its_pod(evaluated)
             judged_model = validate_model(
                 evaluation=evaluated.outputs["evaluation"],
                 thresholds=thresholds,

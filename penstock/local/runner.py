@@ -81,7 +81,7 @@ def run_pipeline(request: Request, watcher: Watcher) -> Outcome:
         executor=request.runner,
         steps=[pending_step(task) for task in tasks],
     )
-    ir = json.loads(json.dumps(ir).replace(RUN_ID_PLACEHOLDER, folder.run.id))
+    ir = without_retries(json.loads(json.dumps(ir).replace(RUN_ID_PLACEHOLDER, folder.run.id)))
     executor: Executor
     if setup is None:
         executor = ProcessExecutor(project, folder, tasks, images, watcher)
@@ -96,6 +96,14 @@ def run_pipeline(request: Request, watcher: Watcher) -> Outcome:
         watcher.ended(folder.run)
         folder.close()
     return Outcome(folder.run, folder.path, exit_code(folder.run))
+
+
+def without_retries(ir: dict[str, Any]) -> dict[str, Any]:
+    """Return the IR with no step tried again: this machine loses no pods, and the same command resumes."""
+    for component in ir.get("components", {}).values():
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            task.pop("retryPolicy", None)
+    return ir
 
 
 def bury_dead_runs(project: Project) -> None:

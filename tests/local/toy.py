@@ -204,7 +204,7 @@ class Toy:
         components = root / "components"
         components.mkdir()
         (components / "__init__.py").touch()
-        for shared in ("step_io", "html_report", "tabular_model", "gate"):
+        for shared in ("step_io", "html_report", "tabular_model", "source_files", "gate"):
             if (REPOSITORY / "components" / shared).is_dir():
                 shutil.copytree(
                     REPOSITORY / "components" / shared,

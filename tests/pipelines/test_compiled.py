@@ -17,6 +17,7 @@ from penstock.compile_pipeline import (
     pipeline_names,
 )
 from penstock.errors import UserError
+from penstock.local.runner import without_retries
 from penstock.project import find_project
 from penstock.signature import read_signature
 
@@ -145,3 +146,21 @@ def test_unknown_pipeline_tells_the_nearest_name() -> None:
         f"'trainin' is no pipeline of {PROJECT.root / 'pipelines'}; did you mean 'training'? "
         f"(there are: {', '.join(PIPELINES)})"
     )
+
+
+def test_long_steps_outlive_a_lost_pod_and_short_ones_fail_at_once() -> None:
+    ir = compile_pipeline("training", PROJECT)
+    again = {name for name, task in tasks_of(ir).items() if "retryPolicy" in task}
+    assert again == {
+        "extract-data",
+        "compute-statistics",
+        "prepare-data",
+        "tune-model",
+        "train-model",
+        "evaluate-model",
+    }
+
+
+def test_no_step_is_tried_again_on_this_machine() -> None:
+    ir = without_retries(compile_pipeline("training", PROJECT))
+    assert not any("retryPolicy" in task for task in tasks_of(ir).values())
