@@ -2,7 +2,6 @@
 
 import errno
 import importlib
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -60,8 +59,6 @@ def _version(wanted: bool) -> None:
 def mount() -> None:
     """Add all commands; each imports what it needs only when it is called."""
     for name in COMMANDS:
-        if importlib.util.find_spec(f"penstock.{name}") is None:
-            continue  # TEMPORARY while helpers land their modules
         importlib.import_module(f"penstock.{name}").register(app)
     for group, name in GROUPS.items():
         app.add_typer(importlib.import_module(f"penstock.{name}").app, name=group)

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from penstock.app_yaml import Document, Fault
 from penstock.environment_models import Environment
+from penstock.schedules.checks import schedule_faults
+from penstock.schedules.zones import find_zone
 
 NEEDED = {
     "local": (),
@@ -98,5 +100,11 @@ def _schedules(environment: Environment, document: Document) -> Iterator[Fault]:
         if schedule.name in seen:
             yield document.fault(("schedules", index, "name"), f"there are two schedules {schedule.name!r}")
         seen.add(schedule.name)
+        for key, sentence in schedule_faults(schedule, environment):
+            yield document.fault(("schedules", index, *key), sentence)
     if environment.schedules and environment.backend == "local":
         yield document.fault(("schedules",), "nothing fires schedules on the backend local")
+    try:
+        find_zone(environment.cron_time_zone)
+    except ValueError as error:
+        yield document.fault(("cron_time_zone",), str(error))

@@ -85,15 +85,28 @@ class Schedule(Section):
     name: Name = Field(description="Its name: letters, digits, hyphens and underscores.")
     pipeline: str = Field(default="training", description="Name of a file in `pipelines/`.")
     app: str = Field(description="A folder in `apps/`.")
-    cron: str = Field(description="Five fields: minute, hour, day of month, month, day of week.")
-    time_zone: str = Field(default="UTC", description="IANA name, such as America/Chicago.")
-    catch_up: bool = Field(default=False, description="Make up for firings that were missed.")
-    max_concurrency: int = Field(default=1, ge=1, le=10, description="Runs of it at once.")
-    start: str = Field(default="", description="No firing before this time (ISO 8601).")
-    end: str = Field(default="", description="No firing after this time (ISO 8601).")
+    cron: str = Field(
+        description="Five fields: minute, hour, day of month, month, day of week. Where both days are restricted, "
+        "either fires."
+    )
+    time_zone: str = Field(default="UTC", description="Of the cron line: IANA name, such as America/Chicago.")
+    catch_up: bool = Field(
+        default=False,
+        description="Make up for all firings that were missed; otherwise for the last one only (KFP).",
+    )
+    max_concurrency: int = Field(
+        default=1, ge=1, le=10, description="Runs of it at once; a firing beyond waits."
+    )
+    start: str = Field(
+        default="",
+        description="No firing before this time (ISO 8601, in `time_zone` where it has no offset).",
+    )
+    end: str = Field(default="", description="No firing after this time (as `start`).")
     parameters: dict[str, Any] = Field(default={}, description="As with `--set`.")
     window: str = Field(
-        default="", description="ISO 8601 duration: each run takes this long before its schedule time."
+        default="",
+        description="ISO 8601 duration, such as P365D: each run reads what happened this long before its schedule "
+        "time (`since` and `until`).",
     )
     enabled: bool = Field(default=True, description="`false` keeps it and lets nothing fire.")
 
@@ -134,4 +147,9 @@ class Environment(Section):
     )
     notifications: Notifications = Notifications()
     parameters: dict[str, Any] = Field(default={}, description="Defaults of pipeline parameters.")
+    cron_time_zone: str = Field(
+        default="UTC",
+        description="Zone in which KFP's schedule controller reads cron lines: its CRON_SCHEDULE_TIMEZONE, else that "
+        "of its machine. Lines of other zones are rewritten for it, or refused.",
+    )
     schedules: list[Schedule] = []
