@@ -46,7 +46,7 @@ def build_images(
     base: Annotated[
         str | None, typer.Option("--base", help="Another name of the same base image, as on a mirror.")
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Build also what is there.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Build also what is there, from nothing.")] = False,
 ) -> None:
     """Build the images whose content changed; what is there, is left.
 

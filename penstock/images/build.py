@@ -39,7 +39,7 @@ def build(
         tell: Called with a line for each image.
         jobs: Builds beside each other; None: one for each core.
         base: Another name of the base image, as on a mirror.
-        again: Build also what is there.
+        again: Build also what is there, and from nothing: the result is the same.
 
     Raises:
         UserError: A build failed. Those that were running end first, no more begin.
@@ -65,7 +65,15 @@ def build(
             # Stacks are ahead of all images in the pool's queue: an image never waits for one behind it.
             built = [
                 pool.submit(
-                    _build_image, project, images, target, engine, tell, over, stacks[target.stack_reference]
+                    _build_image,
+                    project,
+                    images,
+                    target,
+                    engine,
+                    tell,
+                    over,
+                    stacks[target.stack_reference],
+                    again,
                 )
                 for target in missing
             ]
@@ -89,7 +97,7 @@ def _build_stack(
     context = tar(stack_context(project, target.stack))
     arguments = stack_arguments(project, target.stack, base)
     log = project.state / "images" / f"stack-{target.stack}.log"
-    engine.build(context, "stack", reference, arguments, log)
+    engine.build(context, "stack", reference, arguments, log, again)
     engine.fix_configuration(reference, {"penstock.stack": target.stack}, ["python"])
     tell(_account(engine, reference, began, over))
 
@@ -102,6 +110,7 @@ def _build_image(
     tell: Tell,
     over: int,
     stack: Future[None],
+    again: bool,
 ) -> None:
     stack.result()
     began = time.monotonic()
@@ -109,7 +118,7 @@ def _build_image(
     arguments = {"STACK": target.stack_reference, "IMAGE": target.reference}
     log = project.state / "images" / f"{target.name}.log"
     kind = "service" if target.is_service else "step"
-    engine.build(context, kind, target.reference, arguments, log)
+    engine.build(context, kind, target.reference, arguments, log, again)
     engine.fix_configuration(target.reference, labels(project, target), target.command)
     tell(_account(engine, target.reference, began, over))
 

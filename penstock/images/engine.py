@@ -13,9 +13,10 @@ from typing import Any
 
 from penstock.errors import UserError
 from penstock.images.archive import configuration_only, with_configuration
+from penstock.images.engine_faults import why_not_built, why_not_pushed, without_preamble
 
 CREATED = "1980-01-01T00:00:00Z"  # of all images: a time would change the digest, not the content
-LAST_LINES = 15
+PATIENCE_S = 15.0  # for the first answer: an engine that is there answers in well under a second
 
 
 class Engine:
@@ -38,12 +39,15 @@ class Engine:
         Raises:
             UserError: It does not answer.
         """
-        done = self._call("version", "--format", "{{.Server.Version}}")
-        if done.returncode != 0:
-            where = os.environ.get("DOCKER_HOST", "its default socket")
+        where = os.environ.get("DOCKER_HOST", "its default socket")
+        try:
+            done = self._call("version", "--format", "{{.Server.Version}}", patience_s=PATIENCE_S)
+            reason = _last_line(done.stderr) if done.returncode != 0 else ""
+        except subprocess.TimeoutExpired:
+            reason = f"it said nothing for {PATIENCE_S:.0f} s"
+        if reason:
             raise UserError(
-                f"the Docker engine at {where} does not answer: start it, or set DOCKER_HOST "
-                f"({_last_line(done.stderr)})"
+                f"the Docker engine at {where} does not answer ({reason}): start it, or set DOCKER_HOST"
             )
 
     def inspect(self, reference: str) -> dict[str, Any] | None:
@@ -71,21 +75,37 @@ class Engine:
         return found
 
     def build(
-        self, context: bytes, target: str, reference: str, arguments: Mapping[str, str], log: Path
+        self,
+        context: bytes,
+        target: str,
+        reference: str,
+        arguments: Mapping[str, str],
+        log: Path,
+        again: bool = False,
     ) -> None:
-        """Build one target of the recipe from a context (a tar file).
+        """Build one target of the recipe.
+
+        Args:
+            context: A tar file.
+            target: stack, step or service.
+            reference: The name of the result.
+            arguments: The recipe's build arguments.
+            log: Where the engine's account goes.
+            again: Take nothing from the engine's cache of layers.
 
         Raises:
-            UserError: The build failed; with the end of its log.
+            UserError: The build failed; with the reason that its log gives.
         """
         command = ["build", "--progress", "plain", "--target", target, "--tag", reference]
         for name, value in arguments.items():
             command += ["--build-arg", f"{name}={value}"]
+        if again:
+            command.append("--no-cache")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             exit_code = self._stream([*command, "-"], context, output)
         if exit_code != 0:
-            raise UserError(f"{reference} could not be built:\n{tail_of(log)}\n  log: {log}")
+            raise UserError(why_not_built(reference, log))
 
     def fix_configuration(self, reference: str, labels: Mapping[str, str], command: Sequence[str]) -> str:
         """Give an image the configuration that its content determines, and return its id.
@@ -119,7 +139,9 @@ class Engine:
         loaded = self.inspect(reference)
         assert loaded is not None
         if loaded["Id"] != built["Id"]:
-            self._call("image", "rm", built["Id"])  # nothing names it any more
+            left = self.inspect(built["Id"])
+            if left and not left["RepoTags"]:  # nothing names it any more
+                self._call("image", "rm", built["Id"])
         return str(loaded["Id"])
 
     def _load(self, reference: str, configuration: bytes, n_layers: int) -> None:
@@ -182,7 +204,7 @@ class Engine:
         with log.open("wb") as output:
             exit_code = self._stream(["push", reference], b"", output)
         if exit_code != 0:
-            raise UserError(_why_not_pushed(reference, log))
+            raise UserError(why_not_pushed(reference, log))
 
     def output(self, reference: str, command: Sequence[str]) -> bytes:
         """Return what a command prints in a container of an image, without network."""
@@ -198,8 +220,12 @@ class Engine:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
 
-    def _call(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([self.docker, *arguments], input=given, capture_output=True, check=False)
+    def _call(
+        self, *arguments: str, given: bytes = b"", patience_s: float | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [self.docker, *arguments], input=given, capture_output=True, check=False, timeout=patience_s
+        )
 
     def _stream(self, arguments: list[str], given: bytes, output: Any) -> int:
         """Run a long command with its output in a file; it ends with `stop`."""
@@ -221,24 +247,6 @@ class Engine:
             self._alive.discard(process)
 
 
-def tail_of(log: Path, lines: int = LAST_LINES) -> str:
-    """Return the end of a log, indented."""
-    text = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    said = [line for line in text if line.strip()]
-    return "\n".join(f"  {line}" for line in said[-lines:]) or "  (it said nothing)"
-
-
 def _last_line(output: bytes) -> str:
     lines = output.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
-
-
-def _why_not_pushed(reference: str, log: Path) -> str:
-    reason = tail_of(log, 1).strip()
-    host = reference.partition("/")[0]
-    words = reason.lower()
-    if any(word in words for word in ("unauthorized", "denied", "forbidden", "no basic auth")):
-        return f"{host} refuses {reference} ({reason}): `docker login {host}`, or ask for the right to push"
-    if any(word in words for word in ("refused", "no such host", "timeout")):
-        return f"the registry {host} does not answer ({reason}): start it, or name another"
-    return f"{reference} could not be pushed ({reason})"
+    return without_preamble(lines[-1]) if lines else "it said nothing"
