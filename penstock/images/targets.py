@@ -1,5 +1,6 @@
 """What there is to build: an image per step and per service, each on the image of its stack."""
 
+import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from penstock.images.settings import read_images_file
 from penstock.nearest import did_you_mean
 from penstock.project import Project
 from penstock.versions import DIGITS, RECIPE, Images, lock_path, stack_hash
+
+SSH_REMOTE = re.compile(r"(ssh://([^@/]+@)?|[^@/:]+@)(?P<host>[\w.-]+)(:\d+/|:|/)(?P<path>.+)")
+HTTPS_REMOTE = re.compile(r"https://([^@/]*@)?(?P<place>.+)")
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def labels(project: Project, target: Target) -> dict[str, str]:
         "org.opencontainers.image.title": f"penstock/{target.name}",
         "org.opencontainers.image.version": target.tag,
         "org.opencontainers.image.revision": revision(project, target),
-        "org.opencontainers.image.source": listed.source,
+        "org.opencontainers.image.source": origin(project),
         "org.opencontainers.image.base.name": listed.base,
         "org.opencontainers.image.licenses": "Apache-2.0",
         "penstock.stack": target.stack,
@@ -119,6 +123,21 @@ def revision(project: Project, target: Target) -> str:
     if changed is None or changed:
         return ""
     return _git(project, "log", "-1", "--format=%H", "--", *paths) or ""
+
+
+def origin(project: Project) -> str:
+    """Return where the code is at home: `source` of images.yaml, else git's remote `origin`; "" without either.
+
+    The same for each clone: an address of ssh becomes that of the web, nobody's credentials stay in it.
+    """
+    if source := read_images_file(project).source:
+        return source
+    remote = _git(project, "remote", "get-url", "origin") or ""
+    if found := SSH_REMOTE.fullmatch(remote):
+        return f"https://{found['host']}/{found['path'].removesuffix('.git')}"
+    if found := HTTPS_REMOTE.fullmatch(remote):
+        return f"https://{found['place'].removesuffix('.git')}"
+    return ""
 
 
 def _git(project: Project, *arguments: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from penstock.errors import UserError
 from penstock.images.archive import tar
-from penstock.images.targets import all_targets, stack_context, step_context
+from penstock.images.targets import all_targets, origin, stack_context, step_context
 from penstock.project import Project, find_project
 from penstock.versions import Images
 
@@ -54,11 +55,6 @@ def test_change_of_what_is_not_in_the_image_changes_none(copy: Project, name: st
 
 def test_change_of_step_io_changes_every_step(copy: Project) -> None:
     assert changed(copy, "components/step_io/logs.py") == set(STEPS)
-
-
-def test_change_of_a_lock_changes_the_images_on_its_stack(copy: Project) -> None:
-    on_core = {step for step, stack in Images(copy).stacks.items() if stack == "core"}
-    assert changed(copy, "images/core/uv.lock") == on_core
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "finish.py", "bootstrap.txt"])
@@ -129,3 +125,37 @@ def test_images_yaml_with_an_unknown_key_is_refused(copy: Project) -> None:
     path.write_text(path.read_text().replace("memory_limit: 512Mi", "memory_limt: 512Mi"))
     with pytest.raises(UserError, match=r"steps\.gate\.memory_limt: Extra inputs are not permitted"):
         tags(copy)
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [
+        ("https://github.com/them/penstock.git", "https://github.com/them/penstock"),
+        ("https://robot:hush@git.example/them/penstock", "https://git.example/them/penstock"),
+        ("git@github.com:them/penstock.git", "https://github.com/them/penstock"),
+        ("ssh://git@git.example:2222/them/penstock.git", "https://git.example/them/penstock"),
+        ("/srv/clones/penstock.git", ""),
+        ("file:///srv/clones/penstock.git", ""),
+        (None, ""),
+    ],
+)
+def test_source_is_the_home_of_the_code_without_credentials(
+    copy: Project, remote: str | None, expected: str
+) -> None:
+    subprocess.run(["git", "init", "--quiet", str(copy.root)], check=True)
+    if remote is not None:
+        subprocess.run(["git", "-C", str(copy.root), "remote", "add", "origin", remote], check=True)
+    assert origin(copy) == expected
+
+
+def test_source_that_is_said_goes_before_the_remote(copy: Project) -> None:
+    path = copy.images / "images.yaml"
+    path.write_text("source: https://git.example/ours\n" + path.read_text())
+    assert origin(copy) == "https://git.example/ours"
+
+
+@pytest.mark.parametrize("stack", sorted({*Images(HERE).stacks.values(), "mlflow"}))
+def test_change_of_a_lock_changes_just_the_images_on_its_stack(copy: Project, stack: str) -> None:
+    on_it = {target.name for target in all_targets(copy, Images(copy)) if target.stack == stack}
+    assert on_it
+    assert changed(copy, f"images/{stack}/uv.lock") == on_it
