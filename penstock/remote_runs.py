@@ -45,6 +45,16 @@ def show_list(environment: Environment, most: int, as_json: bool) -> None:
     print(runs_table(list(zip(found, accounts, strict=True))))
 
 
+def wait_for_run(environment: Environment, name: str) -> int:
+    """Show how a run goes until it ends; return the exit code that its steps' records say.
+
+    Raises:
+        UserError: There is no such run, or the API cannot be reached.
+    """
+    backend = connect(environment)
+    return _watch(backend, find_run(backend, name)["run_id"])
+
+
 def show_run(environment: Environment, name: str, as_json: bool) -> None:
     """Print a run: its steps, versions, parameters, verdicts, metrics, artifacts, and what stopped it.
 
@@ -73,7 +83,7 @@ def show_logs(environment: Environment, name: str, step: str) -> None:
     """
     backend = connect(environment)
     account = read_run(backend, find_run(backend, name)["run_id"])
-    logged = [one for one in account.steps if one.log]
+    logged = [one for one in [*account.steps, *filter(None, [account.handler])] if one.log]
     if step:
         wanted = [one for one in logged if step in (one.task, one.title, one.step)]
         if not wanted:
@@ -148,12 +158,17 @@ def retry_run(project: Project, environment: Environment, name: str, wait: bool,
     else:
         print(f"its end is told by the run {told.get('display_name')!r}, on the cluster")
     if not wait:
-        print(f"follow it with: penstock runs show {account.id} --env {environment.name}")
+        print(f"follow it with: penstock runs show {account.id} --env {environment.name} --wait")
         return 0
+    return _watch(backend, account.id)
+
+
+def _watch(backend: Backend, run_id: str) -> int:
     from penstock.kfp_backend.watch import Watch, outcome_lines
 
-    ended, code = Watch(backend, account.id).until_the_end()
-    for line in outcome_lines(ended, account.name, account.report):
+    ended, code = Watch(backend, run_id).until_the_end()
+    ended = _with_cancellation(backend.environment, ended)
+    for line in outcome_lines(ended, ended.name, ended.report):
         print(line)
     return code
 

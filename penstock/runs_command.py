@@ -74,13 +74,26 @@ def list_runs(
 
 
 @commands.command("show", short_help="Show a run: steps, verdicts, metrics, what stopped it.")
-def show(run: RunName = "latest", env: Env = "", as_json: AsJson = False) -> None:
+def show(
+    run: RunName = "latest",
+    env: Env = "",
+    as_json: AsJson = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="With --env: show how it goes, until it ends, with its exit code.")
+    ] = False,
+) -> None:
     """Show a run: its steps, verdicts and metrics, what stopped it, and where its report is."""
     if environment := _cluster(env):
-        from penstock.remote_runs import show_run
+        from penstock.remote_runs import show_run, wait_for_run
 
+        if wait:
+            raise typer.Exit(wait_for_run(environment, run))
         show_run(environment, run, as_json)
         return
+    if wait:
+        raise UserError(
+            "--wait is for runs on a cluster, name one with --env: a local run shows how it goes itself"
+        )
     from penstock.components.html_report.numbers import duration
     from penstock.local.progress import SYMBOLS, note
     from penstock.local.runs import find_run, read_run

@@ -157,7 +157,7 @@ def _tell(found: "Submitted", backend: "Backend", env: str, wait: bool) -> None:
         print(f"run {found.name} is there already ({found.state.lower()}): --again makes a new one")
     print(backend.run_url(found.run_id))
     if not wait:
-        print(f"follow it with: penstock runs show {found.run_id} --env {env}")
+        print(f"follow it with: penstock runs show {found.run_id} --env {env} --wait")
 
 
 def _wait(found: "Submitted", backend: "Backend", env: str) -> int:
@@ -168,7 +168,7 @@ def _wait(found: "Submitted", backend: "Backend", env: str) -> int:
         account, code = Watch(backend, found.run_id).until_the_end()
     except KeyboardInterrupt:
         print(
-            f"\nthe run goes on: penstock runs show {found.run_id} --env {env} follows it, "
+            f"\nthe run goes on: penstock runs show {found.run_id} --env {env} --wait follows it, "
             f"penstock runs cancel {found.run_id} --env {env} ends it",
             file=sys.stderr,
         )

@@ -7,6 +7,7 @@ that changes none of these changes no image.
 
 import ast
 import copy
+import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -194,13 +195,22 @@ def _files(components: Path, name: str) -> Iterator[Path]:
             yield path
 
 
-def _neighbours(path: Path, content: bytes, components: Path) -> Iterator[str]:
-    """Yield the first name under penstock.components of each import in a file."""
+def _neighbours(path: Path, content: bytes, components: Path) -> frozenset[str]:
+    """Return the first name under penstock.components of each import in a file."""
+    return _imported(path.relative_to(components).parts[:-1], content)
+
+
+@functools.lru_cache(maxsize=1024)  # a process compiles, pins and delivers the same files
+def _imported(folder: tuple[str, ...], content: bytes) -> frozenset[str]:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):
-        return  # the step itself will say so
-    package = [*PACKAGE.split("."), *path.relative_to(components).parts[:-1]]
+        return frozenset()  # the step itself will say so
+    package = [*PACKAGE.split("."), *folder]
+    return frozenset(_names_below(tree, package))
+
+
+def _names_below(tree: ast.AST, package: list[str]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

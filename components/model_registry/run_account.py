@@ -69,6 +69,7 @@ class RunAccount:
     report: str = ""
     name: str = ""  # what people call it, where that is not its id
     pipeline_version: str = ""
+    handler: StepAccount | None = None  # the exit handler, where the platform tells of it
 
     def first(self, step: str) -> StepAccount | None:
         """Return the first step made of a component folder that has run or come from the cache."""

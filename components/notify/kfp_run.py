@@ -67,10 +67,10 @@ def read_kfp_run(
     read = _reader(api, run_id, known, only)
     details = (found.get("run_details") or {}).get("task_details") or []
     if workflow:
-        steps = [step for step in _steps(task_nodes(workflow), tasks_of(spec), read, over) if step[1]]
+        steps = list(_steps(task_nodes(workflow), tasks_of(spec), read, over))
     else:
-        steps = [(step, True) for step in _steps_of_tasks(details, read)]
-    body = [step for step, _ in steps if step.step != OURS]
+        steps = list(_steps_of_tasks(details, read))
+    body = [step for step in steps if step.step != OURS]
     if not body and over and not (found.get("state") == "FAILED" and workflow):
         raise StepError(f"the KFP API at {api.host} tells of no step of run {run_id}: look at its page")
     arguments = (found.get("runtime_config") or {}).get("parameters") or {}
@@ -84,6 +84,7 @@ def read_kfp_run(
         state=state,
         error=error,
         steps=body,
+        handler=next((step for step in steps if step.step == OURS), None),
         executor="kfp",
         started=str(found.get("created_at") or ""),
         ended=_time(found.get("finished_at")) or (now() if over else ""),
@@ -120,24 +121,18 @@ def _state(
     return state, ""
 
 
-def _steps(
-    nodes: list[Node], tasks: list[SpecTask], read: Read, over: bool
-) -> Iterator[tuple[StepAccount, bool]]:
+def _steps(nodes: list[Node], tasks: list[SpecTask], read: Read, over: bool) -> Iterator[StepAccount]:
     """Yield each task: those that the workflow knows by time, then those that it has not begun."""
     by_name = {task.name: task for task in tasks}
     times: dict[str, int] = {}
     for node in sorted(nodes, key=lambda node: (not node.started, node.started)):
         again = times[node.task] = times.get(node.task, 0) + 1
         task = by_name.get(node.task) or _unknown(node)
-        yield _step(task, node, read, again, over), not (task.is_exit and node.task == OURS)
+        yield _step(task, node, read, again, over)
     for task in tasks:
         if task.name not in times:
-            yield (
-                StepAccount(
-                    task.name, task.title, task.step, "skipped" if over else "pending", image=task.image
-                ),
-                True,
-            )
+            state = "skipped" if over else "pending"
+            yield StepAccount(task.name, task.title, task.step, state, image=task.image)
 
 
 def _unknown(node: Node) -> SpecTask:

@@ -62,7 +62,7 @@ def steps_table(account: RunAccount) -> str:
             _attempts(step),
             _note(step),
         ]
-        for step in account.steps
+        for step in [*account.steps, *filter(None, [account.handler])]
     ]
     head = ["step", "state", "took", "tries", ""]
     if not any(row[3] for row in rows):

@@ -92,7 +92,8 @@ def show(penstock: Penstock) -> Callable[[str], dict[str, Any]]:
         done = penstock("runs", "show", run, "--env", ENV, "--json")
         assert done.code == 0
         account: dict[str, Any] = done.json
-        return {**account, "steps": {step["title"]: step for step in account["steps"]}}
+        steps = [*account["steps"], *filter(None, [account["handler"]])]
+        return {**account, "steps": {step["title"]: step for step in steps}}
 
     return read
 

@@ -1,0 +1,49 @@
+"""Pods of runs, as a node that fails sees them."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+NAMESPACE = "kubeflow"
+PATIENCE_S = 8 * 60
+
+
+class Pods:
+    """The pods of one step of one run."""
+
+    def __init__(self, kubeconfig: str, run: str, step: str) -> None:
+        import kubernetes
+
+        api = kubernetes.config.new_client_from_config(config_file=kubeconfig)
+        self.core, self.run, self.step = kubernetes.client.CoreV1Api(api), run, step
+
+    def kill_when(self, said: str, not_again: str = "") -> str:
+        """Delete the step's running pod, without grace, once its log holds `said`; return its name.
+
+        Args:
+            said: What the log must hold.
+            not_again: A pod that was killed before.
+        """
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            for pod in self._running():
+                if pod != not_again and said in self._log(pod):
+                    self.core.delete_namespaced_pod(pod, NAMESPACE, grace_period_seconds=0)
+                    return pod
+            time.sleep(1)
+        raise AssertionError(f"no pod of {self.step} in run {self.run} said {said!r} in {PATIENCE_S} s")
+
+    def _running(self) -> Iterator[str]:
+        found: Any = self.core.list_namespaced_pod(NAMESPACE, label_selector=f"pipeline/runid={self.run}")
+        for pod in found.items:
+            images = [container.image for container in pod.spec.containers]
+            if pod.status.phase == "Running" and any(f"/{self.step}@" in image for image in images):
+                yield pod.metadata.name
+
+    def _log(self, pod: str) -> str:
+        import kubernetes
+
+        try:
+            return str(self.core.read_namespaced_pod_log(pod, NAMESPACE, container="main"))
+        except kubernetes.client.ApiException:
+            return ""  # it begins, or it has just gone
