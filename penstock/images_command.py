@@ -58,6 +58,7 @@ def build_images(
     from penstock.images.build import build
     from penstock.images.engine import Engine
     from penstock.images.push import held_by
+    from penstock.local.processes import stop_on_signals
 
     project, _, targets = _targets(names)
     if env or registry:
@@ -66,7 +67,9 @@ def build_images(
             if target.name in held and not again:
                 typer.echo(f"{target.reference} is in the registry")
         targets = [target for target in targets if again or target.name not in held]
-    build(project, targets, Engine(), typer.echo, jobs, base, again)
+    engine = Engine()
+    with stop_on_signals(engine.stop):
+        build(project, targets, engine, typer.echo, jobs, base, again)
 
 
 @images_commands.command("push")
@@ -77,9 +80,12 @@ def push_images(names: Names = None, env: EnvironmentName = None, registry: Regi
     """
     from penstock.images.engine import Engine
     from penstock.images.push import push
+    from penstock.local.processes import stop_on_signals
 
     project, _, targets = _targets(names)
-    push(project, targets, Engine(), _registry(project, env, registry), typer.echo)
+    engine = Engine()
+    with stop_on_signals(engine.stop):
+        push(project, targets, engine, _registry(project, env, registry), typer.echo)
 
 
 @images_commands.command("lock")
