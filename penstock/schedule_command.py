@@ -1,6 +1,7 @@
 """`penstock schedule`: the recurring runs of an environment, kept as its file declares them."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,9 @@ commands = typer.Typer(help=ABOUT, no_args_is_help=True)
 
 Env = Annotated[str, typer.Option("--env", metavar="NAME", help="A file in manifests/environments/.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Lock = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Digests of the images.  [default: images.lock.json]")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.command("plan", short_help="Show what apply would do.")
-def plan(env: Env, as_json: AsJson = False) -> None:
+def plan(env: Env, as_json: AsJson = False, lock: Lock = None) -> None:
     """Show how the recurring runs on the cluster differ from those that are declared; change nothing.
 
     A schedule runs the pipeline, the images and the app as they were when it was applied: those that have changed
@@ -44,7 +48,7 @@ def plan(env: Env, as_json: AsJson = False) -> None:
     from penstock.schedules.text import plan_json, plan_lines
     from penstock.schedules.zones import find_zone
 
-    changes = make_plan(find_project(), environment, connect(environment))
+    changes = make_plan(find_project(), environment, connect(environment), lock)
     if as_json:
         print(plan_json(environment.name, changes, is_done=False))
         return
@@ -52,7 +56,7 @@ def plan(env: Env, as_json: AsJson = False) -> None:
 
 
 @commands.command("apply", short_help="Make them so.")
-def apply(env: Env, as_json: AsJson = False) -> None:
+def apply(env: Env, as_json: AsJson = False, lock: Lock = None) -> None:
     """Make the recurring runs on the cluster what is declared: new ones, changed ones, none that is declared no more.
 
     Doing it again changes nothing. A changed schedule is replaced so that each firing happens once; this may wait a
@@ -71,7 +75,7 @@ def apply(env: Env, as_json: AsJson = False) -> None:
     from penstock.schedules.zones import find_zone
 
     backend = connect(environment)
-    changes = make_plan(find_project(), environment, backend)
+    changes = make_plan(find_project(), environment, backend, lock)
     for line in plan_lines(changes, find_zone(environment.cron_time_zone)):
         print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
     carry_out(backend, changes, _say)
@@ -102,7 +106,7 @@ def delete(
     check_backend(environment)
     from penstock.kfp_backend.client import connect
     from penstock.nearest import did_you_mean
-    from penstock.schedules.changeover import retire
+    from penstock.schedules.changeover import Clock, retire
     from penstock.schedules.recurring_runs import list_ours
     from penstock.schedules.zones import find_zone
 
@@ -129,7 +133,8 @@ def delete(
             print("nothing was deleted")
             return
     zone = find_zone(environment.cron_time_zone)
-    gone = sum(retire(backend, one, zone, _say) for one in chosen)
+    clock = Clock()
+    gone = sum(retire(backend, one, zone, _say, clock) for one in chosen)
     print(f"deleted {gone}" + (f", {len(chosen) - gone} switched off" if gone < len(chosen) else ""))
 
 

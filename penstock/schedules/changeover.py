@@ -35,18 +35,26 @@ POLL_S = 2.0
 Say = Callable[[str], None]
 
 
-def utc_now() -> datetime.datetime:
-    """Return the time."""
-    return datetime.datetime.now(datetime.UTC)
+class Clock:
+    """The time in UTC, and waiting."""
+
+    def now(self) -> datetime.datetime:
+        """Return the time."""
+        return datetime.datetime.now(datetime.UTC)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
 
 
-def replace(backend: Backend, change: Change, say: Say) -> Recurring:
+def replace(backend: Backend, change: Change, say: Say, clock: Clock) -> Recurring:
     """Make the recurring run that a change wants, in the place of those that are there.
 
     Args:
         backend: Where they are.
         change: With `wanted` and `current`.
         say: Takes a sentence on what is waited for, or what else there is to know.
+        clock: The time.
 
     Raises:
         UserError: The pipeline root cannot be written to, or the API refuses.
@@ -56,14 +64,14 @@ def replace(backend: Backend, change: Change, say: Say) -> Recurring:
         raise ValueError(f"nothing to replace: {change}")
     there = [current, *change.leftovers]
     firing = [one for one in there if one.enabled]
-    ready = [one for one in there if not one.enabled and not any(differences(wanted, one, utc_now()))]
+    ready = [one for one in there if not one.enabled and not any(differences(wanted, one, clock.now()))]
     wanted.delivery.publish()
     ensure_version(backend, wanted.delivery)
     start = wanted.start - SECOND if wanted.start else None
     if not wanted.enabled:
         new = ready[-1] if ready else create(backend, wanted, start=start, enabled=False)
     elif firing:
-        cut = _cut(backend, firing[-1], wanted, say)
+        cut = _cut(backend, firing[-1], wanted, say, clock)
         new = create(backend, wanted, start=_later(cut, start), enabled=False)
     elif ready and len(there) > 1:  # an apply was cut short here
         new = max(ready, key=lambda one: one.counts_from)
@@ -75,7 +83,7 @@ def replace(backend: Backend, change: Change, say: Say) -> Recurring:
         switch(backend, one, on=False)
     if wanted.enabled:
         if firing:
-            _settle(backend, firing[-1], wanted.zone)
+            _settle(backend, firing[-1], wanted.zone, clock)
         last = _last(backend, old) if firing or ready else None
         if last and last > new.counts_from:
             early = new
@@ -83,12 +91,18 @@ def replace(backend: Backend, change: Change, say: Say) -> Recurring:
             delete(backend, early)
         switch(backend, new, on=True)
     for one in old:
-        retire(backend, one, wanted.zone, say, is_settled=True)
+        retire(backend, one, wanted.zone, say, clock, is_settled=True)
     return new
 
 
 def retire(
-    backend: Backend, recurring: Recurring, zone: datetime.tzinfo, say: Say, *, is_settled: bool = False
+    backend: Backend,
+    recurring: Recurring,
+    zone: datetime.tzinfo,
+    say: Say,
+    clock: Clock,
+    *,
+    is_settled: bool = False,
 ) -> bool:
     """Switch a recurring run off and delete it, or leave it while its runs go on; return whether it is gone.
 
@@ -97,7 +111,7 @@ def retire(
     """
     if recurring.enabled and not is_settled:
         switch(backend, recurring, on=False)
-        _settle(backend, recurring, zone)
+        _settle(backend, recurring, zone, clock)
     going_on = [run for run in runs_of(backend, recurring) if not run.is_over]
     if going_on:
         names = ", ".join(run.name for run in going_on[:3])
@@ -119,15 +133,17 @@ def line_of(recurring: Recurring) -> Cron | None:
         return None
 
 
-def _cut(backend: Backend, old: Recurring, wanted: Wanted, say: Say) -> datetime.datetime | None:
+def _cut(
+    backend: Backend, old: Recurring, wanted: Wanted, say: Say, clock: Clock
+) -> datetime.datetime | None:
     """Wait for a quiet moment; return after which moment the new one fires, None for: from now on."""
     line = line_of(old)
     if line is None:
         return None
-    began = utc_now()
+    began = clock.now()
     told = False
     while True:
-        now = utc_now()
+        now = clock.now()
         runs = runs_of(backend, old)
         due = _due(old, line, wanted.zone, runs, now)
         blocked = sum(not run.is_over for run in runs) >= old.max_concurrency
@@ -140,7 +156,7 @@ def _cut(backend: Backend, old: Recurring, wanted: Wanted, say: Say) -> datetime
             moment = due if is_beginning else coming
             say(f"{old.name}: waits until its firing of {moment:%H:%M} UTC has begun")
             told = True
-        time.sleep(POLL_S)
+        clock.sleep(POLL_S)
     if due is None:
         return None
     if old.cron != wanted.cron.for_kfp():
@@ -161,17 +177,17 @@ def _due(
     return due if due and due > last else None
 
 
-def _settle(backend: Backend, old: Recurring, zone: datetime.tzinfo) -> None:
+def _settle(backend: Backend, old: Recurring, zone: datetime.tzinfo, clock: Clock) -> None:
     """Wait until the API knows of a run that may have begun while its recurring run was switched off."""
     line = line_of(old)
-    began = utc_now()
-    while line and (utc_now() - began).total_seconds() < SETTLE_S:
+    began = clock.now()
+    while line and (clock.now() - began).total_seconds() < SETTLE_S:
         runs = runs_of(backend, old)
         due = _due(old, line, zone, runs, began)
         blocked = sum(not run.is_over for run in runs) >= old.max_concurrency
         if due is None or blocked or (began - due).total_seconds() > DUE_S:
             return
-        time.sleep(POLL_S)
+        clock.sleep(POLL_S)
 
 
 def _last(backend: Backend, there: Sequence[Recurring]) -> datetime.datetime | None:

@@ -11,6 +11,7 @@ them. So `until` is that label's name after an @, which means seconds since 1970
 
 import datetime
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.environment_models import Environment, Schedule
@@ -54,8 +55,21 @@ class Wanted:
         return firing if firing and (self.end is None or firing <= self.end) else None
 
 
-def desire(project: Project, environment: Environment, schedule: Schedule, now: datetime.datetime) -> Wanted:
+def desire(
+    project: Project,
+    environment: Environment,
+    schedule: Schedule,
+    now: datetime.datetime,
+    lock_path: Path | None = None,
+) -> Wanted:
     """Return the recurring run that a schedule declares; nothing is sent.
+
+    Args:
+        project: The project.
+        environment: Where it is to run.
+        schedule: What is declared.
+        now: The time.
+        lock_path: The digests of the images; default: images.lock.json at the project's root.
 
     Raises:
         UserError: Its app, its parameters, the lock of images or the pipeline root is wrong.
@@ -66,7 +80,15 @@ def desire(project: Project, environment: Environment, schedule: Schedule, now: 
     if schedule.window:
         overrides |= {"since": schedule.window, "until": SOME_TIME}
     try:
-        delivery = deliver(project, environment, schedule.pipeline, schedule.app, overrides, publish=False)
+        delivery = deliver(
+            project,
+            environment,
+            schedule.pipeline,
+            schedule.app,
+            overrides,
+            lock_path=lock_path,
+            publish=False,
+        )
     except UserError as error:
         raise UserError(f"schedule {schedule.name}: {error}") from error
     zone = find_zone(schedule.time_zone)
