@@ -1,5 +1,7 @@
 """`penstock images build|push|lock|sbom|sizes`: the images of the steps, by content."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +11,7 @@ from penstock.errors import UserError
 from penstock.project import Project, find_project
 
 if TYPE_CHECKING:
+    from penstock.images.engine import Engine
     from penstock.images.targets import Target
     from penstock.versions import Images
 
@@ -58,7 +61,6 @@ def build_images(
     from penstock.images.build import build
     from penstock.images.engine import Engine
     from penstock.images.push import held_by
-    from penstock.local.processes import stop_on_signals
 
     project, _, targets = _targets(names)
     if env or registry:
@@ -68,7 +70,7 @@ def build_images(
                 typer.echo(f"{target.reference} is in the registry")
         targets = [target for target in targets if again or target.name not in held]
     engine = Engine()
-    with stop_on_signals(engine.stop):
+    with _ends_on_signals(engine):
         build(project, targets, engine, typer.echo, jobs, base, again)
 
 
@@ -80,11 +82,10 @@ def push_images(names: Names = None, env: EnvironmentName = None, registry: Regi
     """
     from penstock.images.engine import Engine
     from penstock.images.push import push
-    from penstock.local.processes import stop_on_signals
 
     project, _, targets = _targets(names)
     engine = Engine()
-    with stop_on_signals(engine.stop):
+    with _ends_on_signals(engine):
         push(project, targets, engine, _registry(project, env, registry), typer.echo)
 
 
@@ -148,6 +149,19 @@ def show_sizes(
         for fault in faults:
             typer.echo(f"penstock: {fault}", err=True)
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _ends_on_signals(engine: "Engine") -> Iterator[None]:
+    """End what runs on Ctrl-C and the like, and say so."""
+    from penstock.local.processes import stop_on_signals
+
+    try:
+        with stop_on_signals(engine.stop):
+            yield
+    except KeyboardInterrupt:
+        typer.echo("penstock: interrupted", err=True)
+        raise typer.Exit(130) from None
 
 
 def _targets(names: list[str] | None) -> tuple[Project, "Images", list["Target"]]:

@@ -52,7 +52,7 @@ def build(
     if not missing:
         return []
     base = base or read_images_file(project).base
-    over = int(engine.need_base(base)["Size"])
+    over = engine.need_base(base)
     images = Images(project)
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1, thread_name_prefix="build") as pool:
         try:
@@ -124,6 +124,5 @@ def _build_image(
 
 
 def _account(engine: Engine, reference: str, began: float, over: int) -> str:
-    image = engine.inspect(reference)
-    size = (int(image["Size"]) - over) / 1e6 if image else 0
+    size = ((engine.size(reference) or over) - over) / 1e6
     return f"built {reference} in {time.monotonic() - began:.0f} s, {size:.0f} MB over the base"

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import threading
@@ -16,6 +17,7 @@ from penstock.images.archive import configuration_only, with_configuration
 from penstock.images.engine_faults import why_not_built, why_not_pushed, without_preamble
 
 CREATED = "1980-01-01T00:00:00Z"  # of all images: a time would change the digest, not the content
+GRACE_S = 1.0  # between asking to end and ending
 PATIENCE_S = 15.0  # for the first answer: an engine that is there answers in well under a second
 
 
@@ -60,19 +62,35 @@ class Engine:
             return None
         raise UserError(f"docker image inspect {reference}: {_last_line(done.stderr)}")
 
-    def need_base(self, base: str) -> dict[str, Any]:
-        """Return the base image, after pulling it where it is not there."""
-        found = self.inspect(base)
-        if found is None:
+    def size(self, reference: str) -> int | None:
+        """Return the bytes of an image's layers, uncompressed; None when the engine has none of that name.
+
+        From its history: what `inspect` tells is compressed, where the images are in containerd's store.
+        """
+        if self.inspect(reference) is None:
+            return None
+        done = self._call("history", "--human=false", "--format", "{{.Size}}", reference)
+        if done.returncode != 0:
+            raise UserError(f"docker history {reference}: {_last_line(done.stderr)}")
+        return sum(map(int, done.stdout.split()))
+
+    def need_base(self, base: str) -> int:
+        """Return the size of the base image in bytes, after pulling it where it is not there.
+
+        Raises:
+            UserError: It cannot be pulled.
+        """
+        size = self.size(base)
+        if size is None:
             done = self._call("pull", "--quiet", base)
             if done.returncode != 0:
                 raise UserError(
                     f"the base image {base} cannot be pulled ({_last_line(done.stderr)}): name one that can be "
                     "in images/images.yaml, or with --base the same one on a mirror"
                 )
-            found = self.inspect(base)
-        assert found is not None
-        return found
+            size = self.size(base)
+        assert size is not None
+        return size
 
     def build(
         self,
@@ -214,11 +232,20 @@ class Engine:
         return done.stdout
 
     def stop(self) -> None:
-        """End all builds and pushes that are running."""
+        """End all builds and pushes that are running.
+
+        `docker build` of version 20.10 does not end by a signal while its context came over stdin: it is killed,
+        and the engine gives up what nobody waits for.
+        """
         self._stopped.set()
+        self._signal_all(signal.SIGTERM)
+        later = threading.Timer(GRACE_S, self._signal_all, [signal.SIGKILL])
+        later.daemon = True
+        later.start()
+
+    def _signal_all(self, number: int) -> None:
         for process in list(self._alive):
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            process.send_signal(number)
 
     def _call(
         self, *arguments: str, given: bytes = b"", patience_s: float | None = None

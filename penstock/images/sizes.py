@@ -35,13 +35,13 @@ def sizes_over_base(project: Project, targets: Sequence[Target]) -> dict[str, in
     """Return the bytes over the base of those images that the engine holds; none without an engine."""
     try:
         engine = Engine()
-        base = engine.inspect(read_images_file(project).base)
-        found = {target.name: engine.inspect(target.reference) for target in targets}
+        base = engine.size(read_images_file(project).base)
+        found = {target.name: engine.size(target.reference) for target in targets}
     except UserError:
         return {}
     if base is None:
         return {}
-    return {name: int(image["Size"]) - int(base["Size"]) for name, image in found.items() if image}
+    return {name: size - base for name, size in found.items() if size}
 
 
 def measure(project: Project, targets: Sequence[Target]) -> list[Size]:
@@ -53,15 +53,15 @@ def measure(project: Project, targets: Sequence[Target]) -> list[Size]:
     engine = Engine()
     engine.check()
     listed = read_images_file(project)
-    base = int(engine.need_base(listed.base)["Size"])
+    base = engine.need_base(listed.base)
     found = {}
     for target in targets:
         for reference in (target.reference, target.stack_reference):
             if reference not in found:
-                image = engine.inspect(reference)
-                if image is None:
+                size = engine.size(reference)
+                if size is None:
                     raise UserError(f"{reference} is not built: run `penstock images build`")
-                found[reference] = int(image["Size"])
+                found[reference] = size
     return [
         Size(
             target.name,

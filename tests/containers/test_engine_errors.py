@@ -76,7 +76,7 @@ def copy(tmp_path: Path) -> Iterator[Project]:
 
 def write_recipe(project: Project, line: str) -> None:
     (project.images / "Dockerfile").write_text(
-        f"ARG BASE\nARG STACK=stack\nFROM ${{BASE}} AS stack\n{line}\nFROM ${{STACK}} AS step\nARG IMAGE\n"
+        f"ARG BASE=python:3.11-slim-bookworm\nARG STACK=stack\nFROM ${{BASE}} AS stack\n{line}\nFROM ${{STACK}} AS step\nARG IMAGE\n"
         "ENV PENSTOCK_IMAGE=${IMAGE}\nFROM step AS service\n"
     )
 
@@ -170,7 +170,7 @@ def test_registry_that_does_not_answer_is_named() -> None:
 
 
 def test_full_disk_says_how_to_make_room(copy: Project) -> None:
-    write_recipe(copy, "RUN echo all of it > /dev/full")  # the kernel's own error
+    write_recipe(copy, "RUN head -c 1 /dev/zero > /dev/full")  # the kernel's own error
 
     said = sentence(penstock("images", "build", "gate", cwd=copy.root))
 

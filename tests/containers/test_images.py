@@ -156,7 +156,8 @@ def test_service_answers_with_a_read_only_root(target: Target) -> None:
     ask = (
         "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:5000/health').read().decode())"
     )
-    docker("run", "--detach", "--name", name, "--workdir=/tmp", *HARDENED, target.reference)
+    command = [*target.command, "--workers", "1"]
+    docker("run", "--detach", "--name", name, "--workdir=/tmp", *HARDENED, target.reference, *command)
     try:
         deadline = time.monotonic() + 120
         while True:
