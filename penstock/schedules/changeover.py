@@ -62,18 +62,19 @@ def replace(backend: Backend, change: Change, say: Say, clock: Clock) -> Recurri
     wanted, current = change.wanted, change.current
     if wanted is None or current is None:
         raise ValueError(f"nothing to replace: {change}")
-    there = [current, *change.leftovers]
+    there = sorted([current, *change.leftovers], key=lambda one: (one.created, one.id))
     firing = [one for one in there if one.enabled]
     ready = [one for one in there if not one.enabled and not any(differences(wanted, one, clock.now()))]
     wanted.delivery.publish()
     ensure_version(backend, wanted.delivery)
     start = wanted.start - SECOND if wanted.start else None
+    was_cut_short = bool(ready) and not firing and len(there) > 1
     if not wanted.enabled:
         new = ready[-1] if ready else create(backend, wanted, start=start, enabled=False)
     elif firing:
-        cut = _cut(backend, firing[-1], wanted, say, clock)
-        new = create(backend, wanted, start=_later(cut, start), enabled=False)
-    elif ready and len(there) > 1:  # an apply was cut short here
+        _wait_for_quiet(backend, firing[-1], wanted.zone, say, clock)
+        new = create(backend, wanted, start=start, enabled=False)
+    elif was_cut_short:
         new = max(ready, key=lambda one: one.counts_from)
     else:  # it was off: what was missed is made up for on request only
         last = _last(backend, there) if wanted.catch_up else None
@@ -84,15 +85,45 @@ def replace(backend: Backend, change: Change, say: Say, clock: Clock) -> Recurri
     if wanted.enabled:
         if firing:
             _settle(backend, firing[-1], wanted.zone, clock)
-        last = _last(backend, old) if firing or ready else None
-        if last and last > new.counts_from:
-            early = new
-            new = create(backend, wanted, start=_later(last, start), enabled=False)
-            delete(backend, early)
+        if firing or was_cut_short:
+            others = [one for one in old if one not in ready]
+            before = (firing or others or old)[-1]  # whose place it takes
+            new = _counting_right(backend, before, old, new, wanted, start, say)
         switch(backend, new, on=True)
     for one in old:
         retire(backend, one, wanted.zone, say, clock, is_settled=True)
     return new
+
+
+def _counting_right(
+    backend: Backend,
+    before: Recurring,
+    old: Sequence[Recurring],
+    new: Recurring,
+    wanted: Wanted,
+    start: datetime.datetime | None,
+    say: Say,
+) -> Recurring:
+    """Return the new one, made again where it would fire what the old ones fired, or miss what they still owe."""
+    line = line_of(before)
+    runs = runs_of(backend, before)
+    owed = _due(before, line, wanted.zone, runs, new.counts_from) if line else None
+    last = _last(backend, old)
+    if owed and before.cron == wanted.cron.for_kfp():
+        earlier = max([before.counts_from, *(run.scheduled for run in runs)])
+        since = earlier if before.catch_up else owed - SECOND
+    elif last and last > new.counts_from:
+        since = last
+    else:
+        if owed:
+            say(
+                f"{before.name}: its firing of {owed:%Y-%m-%d %H:%M} UTC, which has not begun yet, is dropped: "
+                "the cron line changed"
+            )
+        return new
+    right = create(backend, wanted, start=_later(since, start), enabled=False)
+    delete(backend, new)
+    return right
 
 
 def retire(
@@ -133,38 +164,31 @@ def line_of(recurring: Recurring) -> Cron | None:
         return None
 
 
-def _cut(
-    backend: Backend, old: Recurring, wanted: Wanted, say: Say, clock: Clock
-) -> datetime.datetime | None:
-    """Wait for a quiet moment; return after which moment the new one fires, None for: from now on."""
+def _wait_for_quiet(backend: Backend, old: Recurring, zone: datetime.tzinfo, say: Say, clock: Clock) -> None:
+    """Wait until no firing is about to begin."""
     line = line_of(old)
-    if line is None:
-        return None
     began = clock.now()
     told = False
-    while True:
+    while line and (clock.now() - began).total_seconds() < LONGEST_WAIT_S:
         now = clock.now()
         runs = runs_of(backend, old)
-        due = _due(old, line, wanted.zone, runs, now)
-        blocked = sum(not run.is_over for run in runs) >= old.max_concurrency
-        coming = line.after(now, wanted.zone)
-        is_close = coming is not None and (coming - now).total_seconds() < AHEAD_S
-        is_beginning = due is not None and not blocked and (now - due).total_seconds() < DUE_S
-        if not (is_close or is_beginning) or (now - began).total_seconds() > LONGEST_WAIT_S:
-            break
+        due = _due(old, line, zone, runs, now)
+        coming = line.after(now, zone)
+        if due and not _is_full(old, runs) and (now - due).total_seconds() < DUE_S:
+            moment = due
+        elif coming and (coming - now).total_seconds() < AHEAD_S:
+            moment = coming
+        else:
+            return
         if not told:
-            moment = due if is_beginning else coming
             say(f"{old.name}: waits until its firing of {moment:%H:%M} UTC has begun")
             told = True
         clock.sleep(POLL_S)
-    if due is None:
-        return None
-    if old.cron != wanted.cron.for_kfp():
-        say(
-            f"{old.name}: its firing of {due:%Y-%m-%d %H:%M} UTC, which has not begun yet, is dropped: the cron line changed"
-        )
-        return None
-    return max([old.counts_from, *(run.scheduled for run in runs)]) if old.catch_up else due - SECOND
+
+
+def _is_full(recurring: Recurring, runs: Sequence[Fired]) -> bool:
+    """Tell whether no further run can begin until one ends."""
+    return sum(not run.is_over for run in runs) >= recurring.max_concurrency
 
 
 def _due(
@@ -184,8 +208,7 @@ def _settle(backend: Backend, old: Recurring, zone: datetime.tzinfo, clock: Cloc
     while line and (clock.now() - began).total_seconds() < SETTLE_S:
         runs = runs_of(backend, old)
         due = _due(old, line, zone, runs, began)
-        blocked = sum(not run.is_over for run in runs) >= old.max_concurrency
-        if due is None or blocked or (began - due).total_seconds() > DUE_S:
+        if due is None or _is_full(old, runs) or (began - due).total_seconds() > DUE_S:
             return
         clock.sleep(POLL_S)
 

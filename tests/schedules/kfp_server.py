@@ -47,6 +47,7 @@ class ScheduleState(KfpState):
         self.call_s = 0.2  # what a call takes
         self.report_s = 2.0  # until the API hears of a run
         self.run_s = 100.0  # how long a run takes
+        self.stalls: dict[str, tuple[float, float]] = {}  # call -> seconds before and after it is done, once
         self.next_tick = BEGAN
 
     @property
@@ -115,8 +116,14 @@ class Handler(kfp_server.Handler):
     state: ScheduleState
 
     def _route(self, method: str, path: str, query: dict[str, str], content: bytes) -> dict[str, Any]:
+        before, after = self.state.stalls.pop(f"{method} {path.partition(API)[2]}", (0.0, 0.0))
+        self.state.pass_time(self.state.call_s + before)
+        answer = self._answer_to(method, path, query, content)
+        self.state.pass_time(after)
+        return answer
+
+    def _answer_to(self, method: str, path: str, query: dict[str, str], content: bytes) -> dict[str, Any]:
         state = self.state
-        state.pass_time(state.call_s)
         if method == "GET" and path == f"{API}/recurringruns":
             return {"recurringRuns": [dict(one) for one in state.recurring.values()]}
         if method == "POST" and path == f"{API}/recurringruns":

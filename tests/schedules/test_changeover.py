@@ -1,5 +1,6 @@
 """A changed schedule: each firing once, whatever ends `apply` in the middle; and no run is ended along."""
 
+import datetime
 import itertools
 
 import pytest
@@ -8,6 +9,7 @@ from penstock.kfp_backend.client import Backend
 from tests.schedules.kfp_server import BEGAN, firings
 
 OFTEN = "0 */5 * * * *"
+FAR = BEGAN + datetime.timedelta(days=1)
 
 
 class Killed(BaseException):
@@ -57,6 +59,34 @@ def test_a_changed_parameter_fires_each_time_once_whenever_it_is_applied(apply, 
     assert len(state.recurring) == 1
 
 
+@pytest.mark.parametrize("call_s", [0.2, 4])
+@pytest.mark.parametrize("call", range(16))
+def test_a_firing_that_begins_at_any_call_of_apply_happens_once(apply, state, call, call_s):
+    apply({})
+    state.pass_time((firings(OFTEN, state.now, FAR)[2] - state.now).total_seconds() + 1)
+    state.next_tick = state.now + datetime.timedelta(seconds=call_s * (call + 0.5))
+    state.call_s = call_s
+    apply({"parameters": {"seed": 7}})
+    state.pass_time(900)
+    assert times(state) == firings(OFTEN, BEGAN, state.looked_at)
+    assert state.fired[-1]["arguments"]["seed"] == 7
+
+
+@pytest.mark.parametrize("tick_s", [1, 3, 8, 29])
+@pytest.mark.parametrize("stall", ["before", "after"])
+@pytest.mark.parametrize("call", ["GET /experiments", "POST /recurringruns"])
+def test_a_firing_that_comes_up_while_the_api_is_slow_happens_once(apply, state, call, stall, tick_s):
+    apply({})
+    state.pass_time((firings(OFTEN, state.now, FAR)[2] - state.now).total_seconds() - 12)
+    state.next_tick = state.now + datetime.timedelta(seconds=12 + tick_s)
+    state.report_s = 8
+    state.stalls[call] = (15, 0) if stall == "before" else (0, 15)
+    apply({"parameters": {"seed": 7}})
+    assert not state.stalls
+    state.pass_time(900)
+    assert times(state) == firings(OFTEN, BEGAN, state.looked_at)
+
+
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("dies_at", [1, 2, 3, 4])
 @pytest.mark.parametrize(("late_s", "gone_s"), list(itertools.product((70, 290), (5, 400, 1300))))
@@ -67,10 +97,14 @@ def test_an_apply_that_was_killed_is_finished_by_the_next(
     apply(declared)
     state.pass_time(600 + late_s)
     mortal = Mortal(environment, dies_at, is_done)
-    with pytest.raises(Killed):
-        for _ in range(2):  # the second removes what stayed for its run
+
+    def apply_twice():  # the second removes what stayed for its run
+        for _ in range(2):
             apply({**declared, "parameters": {"seed": 7}}, of=mortal)
             state.pass_time(300)
+
+    with pytest.raises(Killed):
+        apply_twice()
     state.pass_time(gone_s)
     for _ in range(2):
         apply({**declared, "parameters": {"seed": 7}})
