@@ -153,6 +153,36 @@ def test_missing_image_is_told_before_anything_runs(toy: Toy) -> None:
     assert not list(toy.runs.glob("2*"))
 
 
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        (
+            {"PATH": "/nowhere"},
+            "the program `docker` is not on the PATH: install Docker, or leave out `--runner docker`",
+        ),
+        (
+            {"DOCKER_HOST": "unix:///no/such.sock"},
+            "the Docker engine cannot be reached (Cannot connect to the Docker daemon at unix:///no/such.sock. "
+            "Is the docker daemon running?): start it or correct DOCKER_HOST, or leave out `--runner docker`",
+        ),
+    ],
+)
+def test_missing_engine_is_told_before_anything_runs(
+    toy: Toy, variables: dict[str, str], sentence: str
+) -> None:
+    ended = toy.run(*DOCKER, **variables)
+
+    assert (ended.returncode, ended.stderr) == (2, f"penstock: {sentence}\n")
+    assert not list(toy.runs.glob("2*"))
+
+
+def test_memory_that_is_no_quantity_is_refused(toy: Toy) -> None:
+    ended = toy.run(*DOCKER, "--memory", "lots")
+
+    sentence = "penstock: --memory 'lots' is no quantity: write it like 512Mi or 4Gi\n"
+    assert (ended.returncode, ended.stderr) == (2, sentence)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_ends_the_container_and_the_run_with_exit_code_130(
     toy: Toy, number: signal.Signals
@@ -184,6 +214,43 @@ def test_container_of_a_killed_runner_is_removed_and_the_next_run_goes_on(toy: T
     assert containers(toy) == []
     assert toy.states()["judge"] == "cached"
     assert toy.states()["learn"] == "succeeded"
+
+
+def test_what_a_step_says_is_in_its_log_while_it_runs(toy: Toy) -> None:
+    path = toy.root / "components" / "learn" / "step.py"
+    said = 'print("begun on", len(source), "letters", flush=True)'
+    write(path, path.read_text().replace("    steer = behave(", f"    {said}\n    steer = behave("))
+    built = build_images(toy)
+    hanging = hang(toy, toy.root / ".penstock")
+    runner = toy.start("run", "--app", "toy", *DOCKER)
+    wait_for(hanging, runner)
+
+    arrived = until(lambda: "begun on" in log_of(toy, "learn"), limit_s=5)
+
+    assert runner.poll() is None
+    runner.send_signal(signal.SIGINT)
+    runner.communicate(timeout=30)
+    docker("rmi", "--force", *built)
+    assert arrived
+
+
+def test_step_sees_the_cores_and_the_memory_of_its_limits(toy: Toy) -> None:
+    settings = toy.root / "images" / "images.yaml"
+    limits = "learn: {stack: tiny, cpu: 250m, cpu_limit: 500m, memory: 64Mi, memory_limit: 256Mi}"
+    write(settings, settings.read_text().replace("learn: {stack: tiny}", limits))
+    hanging = hang(toy, toy.root / ".penstock")
+    runner = toy.start("run", "--app", "toy", *DOCKER)
+    wait_for(hanging, runner)
+
+    (name,) = containers(toy, running=True)
+    given = json.loads(docker("inspect", "--format", "{{json .HostConfig}}", name))
+
+    runner.send_signal(signal.SIGINT)
+    runner.communicate(timeout=30)
+    assert given["Memory"] == 256 * 2**20
+    assert given["MemoryReservation"] == 64 * 2**20
+    assert given["CpuShares"] == 256
+    assert given["NanoCpus"] == 500_000_000
 
 
 def test_containers_of_a_run_that_is_alive_are_left_alone(toy: Toy) -> None:
