@@ -64,7 +64,7 @@ def differences(wanted: Wanted, current: Recurring, now: datetime.datetime) -> I
         ("cron", current.cron, wanted.cron.for_kfp()),
         ("catch_up", current.catch_up, wanted.catch_up),
         ("max_concurrency", current.max_concurrency, wanted.max_concurrency),
-        ("start", _coming(current.start, now), _coming(wanted.start and wanted.start - SECOND, now)),
+        ("start", _coming(current.start and current.start + SECOND, now), _coming(wanted.start, now)),
         ("end", current.end, wanted.end),
         ("pipeline", current.pipeline, wanted.delivery.pipeline),
         ("version", current.version, wanted.delivery.version),

@@ -11,18 +11,20 @@ import zoneinfo
 from dataclasses import replace
 
 from penstock.nearest import did_you_mean
-from penstock.schedules.cron import KINDS, Cron, make_field
+from penstock.schedules.cron import KINDS, Cron, Field, Kind, make_field
 
 YEARS = 3  # for which two zones must keep their distance
 MINUTE, HOUR, _, _, WEEKDAY = KINDS
 
 
-def find_zone(name: str) -> zoneinfo.ZoneInfo:
-    """Return the zone of an IANA name.
+def find_zone(name: str) -> datetime.tzinfo:
+    """Return the zone of an IANA name; UTC is known everywhere.
 
     Raises:
         ValueError: There is none, or this machine knows no zones at all.
     """
+    if name == "UTC":
+        return datetime.UTC
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -92,10 +94,14 @@ def _shifted(line: Cron, minutes: int, zone: str, into: str) -> Cron:
             f"{zone}: declare the schedule in {into}"
         )
     moved = replace(
-        line, minute=make_field(frozenset(minute_values), MINUTE), hour=make_field(frozenset(hours), HOUR)
+        line, minute=_as_before(line.minute, minute_values, MINUTE), hour=_as_before(line.hour, hours, HOUR)
     )
     if days == {0} or every_day:
         return moved
     shift = days.pop()
     weekdays = frozenset((weekday + shift) % 7 for weekday in line.weekday.values)
     return replace(moved, weekday=make_field(weekdays, WEEKDAY))
+
+
+def _as_before(field: Field, values: set[int], kind: Kind) -> Field:
+    return field if field.values == values else make_field(frozenset(values), kind)
