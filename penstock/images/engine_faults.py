@@ -45,7 +45,8 @@ def build_reason(lines: list[str]) -> str:
     """Return what a log of BuildKit gives as the reason: what the failed command said, else the last line."""
     failed = next((found for line in reversed(lines) if (found := FAILED_STEP.match(line))), None)
     if failed is None:
-        return without_preamble(lines[-1]) if lines else "it said nothing"
+        named = [line for line in lines if SAYS_WHY.match(line)] or lines
+        return without_preamble(named[-1]) if named else "it said nothing"
     if not any(words in failed["reason"] for words in COMMAND_FAILED):
         return without_preamble(failed["reason"])
     said = [
@@ -59,7 +60,7 @@ def build_reason(lines: list[str]) -> str:
 
 def without_preamble(line: str) -> str:
     """Return a message of docker without what precedes it everywhere, and not longer than a line or two."""
-    text = PREAMBLES.sub("", line.strip())
+    text = PREAMBLES.sub("", line.strip()).rstrip(".")
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 

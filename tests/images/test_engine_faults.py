@@ -51,6 +51,12 @@ def log(tmp_path: Path) -> Path:
             HEAD + "ERROR: failed to build: failed to solve: dockerfile parse error on line 40: unknown\n",
             "dockerfile parse error on line 40: unknown",
         ),
+        (
+            "ERROR: BuildKit is enabled but the buildx component is missing or broken.\n"
+            "       Install the buildx component to build images with BuildKit:\n"
+            "       https://docs.docker.com/go/buildx/\n",
+            "BuildKit is enabled but the buildx component is missing or broken",
+        ),
         ("", "it said nothing"),
     ],
 )
