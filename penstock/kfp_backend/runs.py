@@ -7,6 +7,7 @@ sentence, code = failed_sentence(account)
 """
 
 import dataclasses
+import datetime
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from penstock.components.step_io.errors import StepError
 from penstock.errors import UserError
 from penstock.kfp_backend.client import API, ApiError, Backend, equals
 from penstock.nearest import did_you_mean
+from penstock.schedules.desired import SCHEDULE_TIME
 
 LATEST = "latest"
 FOLLOW_UP = "notify-run"  # the pipeline of pipelines/notify_run.py
@@ -40,7 +42,8 @@ class BackendApi(KfpApi):
         Raises:
             UserError: It cannot be had.
         """
-        return self.backend.get(f"{API}/runs/{quote(run_id, safe='')}", doing=f"read the run {run_id}")
+        found = self.backend.get(f"{API}/runs/{quote(run_id, safe='')}", doing=f"read the run {run_id}")
+        return with_schedule_time(found)
 
     def get(self, path: str) -> dict[str, Any]:
         """Return the JSON object that the API answers to a GET.
@@ -52,6 +55,17 @@ class BackendApi(KfpApi):
             return self.backend.get(path)
         except UserError as error:
             raise StepError(str(error)) from error
+
+
+def with_schedule_time(run: dict[str, Any]) -> dict[str, Any]:
+    """Return a run with the time that its schedule fired for in its parameters, in place of that time's name."""
+    config = run.get("runtime_config") or {}
+    parameters = config.get("parameters") or {}
+    if SCHEDULE_TIME not in parameters.values() or not run.get("scheduled_at"):
+        return run
+    fired = datetime.datetime.fromisoformat(run["scheduled_at"]).strftime("%Y-%m-%dT%H:%M:%SZ")
+    named = {name: fired if value == SCHEDULE_TIME else value for name, value in parameters.items()}
+    return {**run, "runtime_config": {**config, "parameters": named}}
 
 
 def read_run(

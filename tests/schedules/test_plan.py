@@ -11,6 +11,7 @@ import pytest
 
 from penstock.environment_models import Schedule
 from penstock.errors import UserError
+from penstock.kfp_backend.runs import with_schedule_time
 from penstock.schedules.desired import SCHEDULE_TIME, desire
 from penstock.schedules.text import plan_json, plan_lines
 from tests.schedules.kfp_server import BEGAN
@@ -294,3 +295,17 @@ def test_no_schedules_on_this_machine_and_a_preview_for_vertex(checkout):
     assert "    cron: TZ=America/Chicago 0 6 * * 1\n    max_concurrent_run_count: 1\n" in preview.stdout
     refused = penstock(checkout, "apply", "--env", "cloud")
     assert (refused.returncode, "does not submit yet" in refused.stderr) == (2, True)
+
+
+def test_a_run_of_a_schedule_is_shown_with_the_time_that_it_fired_for():
+    run = {
+        "scheduled_at": "2026-03-02T12:05:00Z",
+        "runtime_config": {
+            "parameters": {"since": "P30D", "until": SCHEDULE_TIME, "model_settings": {"a": 1}}
+        },
+    }
+    shown = with_schedule_time(run)["runtime_config"]["parameters"]
+    assert shown == {"since": "P30D", "until": "2026-03-02T12:05:00Z", "model_settings": {"a": 1}}
+    assert run["runtime_config"]["parameters"]["until"] == SCHEDULE_TIME
+    by_hand = {"runtime_config": {"parameters": {"until": "2015-01-01"}}}
+    assert with_schedule_time(by_hand) == by_hand
