@@ -78,11 +78,13 @@ def apply(env: Env, as_json: AsJson = False, lock: Lock = None) -> None:
     changes = make_plan(find_project(), environment, backend, lock)
     for line in plan_lines(changes, find_zone(environment.cron_time_zone)):
         print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
-    carry_out(backend, changes, _say)
+    is_done = carry_out(backend, changes, _say)
     if as_json:
         print(plan_json(environment.name, changes, is_done=True))
-    else:
+    elif is_done:
         print(f"done: the recurring runs of {environment.name} are as declared")
+    else:
+        print("done, but for what waits for its run to end: apply again then")
 
 
 @commands.command("delete", short_help="Delete recurring runs, after asking.")

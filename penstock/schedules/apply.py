@@ -1,5 +1,6 @@
 """Makes the recurring runs of a KFP API what an environment file declares."""
 
+import dataclasses
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +8,10 @@ from pathlib import Path
 from penstock.environment_models import Environment
 from penstock.kfp_backend.client import Backend
 from penstock.project import Project
-from penstock.schedules.changeover import Clock, Say, replace, retire
+from penstock.schedules.changeover import Clock, Say, line_of, replace, retire_all
 from penstock.schedules.desired import SECOND, desire
 from penstock.schedules.diff import Change, compare
-from penstock.schedules.recurring_runs import Recurring, create, list_ours, switch
+from penstock.schedules.recurring_runs import Recurring, create, list_ours, runs_of, switch
 from penstock.schedules.zones import find_zone
 
 
@@ -36,11 +37,27 @@ def plan(
     now = (clock or Clock()).now()
     wanted = [desire(project, environment, schedule, now, lock_path) for schedule in environment.schedules]
     apps = [path.name for path in project.apps.iterdir() if path.is_dir()] if project.apps.is_dir() else []
-    return compare(wanted, list_ours(backend), apps, now)
+    changes = compare(wanted, list_ours(backend), apps, now)
+    return [dataclasses.replace(change, warning=_zone_warning(backend, change)) for change in changes]
 
 
-def carry_out(backend: Backend, changes: Sequence[Change], say: Say, clock: Clock | None = None) -> None:
-    """Do what a plan says, one schedule after the other.
+def _zone_warning(backend: Backend, change: Change) -> str:
+    """Return what the last run of a schedule says against the zone that cron lines are said to be read in."""
+    line = line_of(change.current) if change.current else None
+    runs = runs_of(backend, change.current) if change.current and line else []
+    if not runs or not line:
+        return ""
+    name, fired = backend.environment.cron_time_zone, runs[0].scheduled
+    if line.before(fired, find_zone(name)) == fired:
+        return ""
+    return (
+        f"it fired for {fired:%Y-%m-%d %H:%M} UTC, which is no time of {line.text!r} in {name}: KFP's schedule "
+        "controller is in another zone than `cron_time_zone` says"
+    )
+
+
+def carry_out(backend: Backend, changes: Sequence[Change], say: Say, clock: Clock | None = None) -> bool:
+    """Do what a plan says, one schedule after the other; return whether nothing is left for a later `apply`.
 
     Raises:
         UserError: The pipeline root cannot be written to, or the API refuses. What is done is done; another
@@ -48,32 +65,33 @@ def carry_out(backend: Backend, changes: Sequence[Change], say: Say, clock: Cloc
     """
     zone = find_zone(backend.environment.cron_time_zone)
     clock = clock or Clock()
+    is_done = True
     for change in changes:
-        _one(backend, change, zone, say, clock)
+        is_done &= _one(backend, change, zone, say, clock)
         if change.action in ("create", "replace"):
-            _only_one(backend, change.name, zone, say, clock)
+            is_done &= _only_one(backend, change.name, zone, say, clock)
+    return is_done
 
 
-def _one(backend: Backend, change: Change, zone: datetime.tzinfo, say: Say, clock: Clock) -> None:
+def _one(backend: Backend, change: Change, zone: datetime.tzinfo, say: Say, clock: Clock) -> bool:
     wanted, current = change.wanted, change.current
     if change.action == "create" and wanted:
         start = wanted.start - SECOND if wanted.start else None
         create(backend, wanted, start=start, enabled=wanted.enabled)
-        return
+        return True
     if change.action == "replace":
-        replace(backend, change, say, clock)
-        return
+        return replace(backend, change, say, clock)
     if change.action == "switch off" and current:
         switch(backend, current, on=False)
+    going = list(change.leftovers)
     if change.action == "remove" and current and wanted is None:
-        retire(backend, current, zone, say, clock)
-    for one in change.leftovers:
-        retire(backend, one, zone, say, clock)
+        going.append(current)
+    return retire_all(backend, going, zone, say, clock)
 
 
-def _only_one(backend: Backend, name: str, zone: datetime.tzinfo, say: Say, clock: Clock) -> None:
+def _only_one(backend: Backend, name: str, zone: datetime.tzinfo, say: Say, clock: Clock) -> bool:
     """Let the first of a schedule's recurring runs fire alone, where two people applied at the same time."""
     firing: list[Recurring] = [one for one in list_ours(backend) if one.name == name and one.enabled]
-    for one in firing[1:]:
+    if len(firing) > 1:
         say(f"{name}: somebody else applied at the same time, theirs stays")
-        retire(backend, one, zone, say, clock)
+    return retire_all(backend, firing[1:], zone, say, clock)

@@ -12,7 +12,8 @@ is deleted. Whatever ends this in the middle, the next `apply` finds both and go
   stays, switched off, and a later `apply` deletes it.
 
 What remains: a run that KFP reports more than SETTLE_S after the old one was switched off is not seen, and its firing
-happens twice; and clocks of this machine and the cluster that are more than a few seconds apart.
+happens twice; so does one that comes in the second in which two people apply the same change; and the clocks of this
+machine and the cluster must not be more than a few seconds apart.
 """
 
 import datetime
@@ -47,8 +48,8 @@ class Clock:
         time.sleep(seconds)
 
 
-def replace(backend: Backend, change: Change, say: Say, clock: Clock) -> Recurring:
-    """Make the recurring run that a change wants, in the place of those that are there.
+def replace(backend: Backend, change: Change, say: Say, clock: Clock) -> bool:
+    """Make the recurring run that a change wants, in the place of those that are there; return whether they are gone.
 
     Args:
         backend: Where they are.
@@ -90,9 +91,21 @@ def replace(backend: Backend, change: Change, say: Say, clock: Clock) -> Recurri
             before = (firing or others or old)[-1]  # whose place it takes
             new = _counting_right(backend, before, old, new, wanted, start, say)
         switch(backend, new, on=True)
-    for one in old:
-        retire(backend, one, wanted.zone, say, clock, is_settled=True)
-    return new
+    return retire_all(backend, old, wanted.zone, say, clock, are_settled=True)
+
+
+def retire_all(
+    backend: Backend,
+    old: Sequence[Recurring],
+    zone: datetime.tzinfo,
+    say: Say,
+    clock: Clock,
+    *,
+    are_settled: bool = False,
+) -> bool:
+    """Retire each of some recurring runs; return whether all are gone. Raises as `retire` does."""
+    gone = [retire(backend, one, zone, say, clock, is_settled=are_settled) for one in old]
+    return all(gone)
 
 
 def _counting_right(

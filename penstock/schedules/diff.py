@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from penstock.schedules.desired import SECOND, Wanted
@@ -35,7 +35,8 @@ class Change:
     leftovers: tuple[
         Recurring, ...
     ] = ()  # other ones of the name, of an apply that was cut short or still waits
-    next_firing: datetime.datetime | None = field(default=None, compare=False)
+    next_firing: datetime.datetime | None = None
+    warning: str = ""
 
 
 def compare(

@@ -9,14 +9,6 @@ from penstock.schedules.desired import SCHEDULE_TIME
 from penstock.schedules.diff import Change
 
 SIGNS = {"create": "+", "replace": "~", "switch off": "~", "remove": "-", "keep": "!", "unchanged": "="}
-DONE = {
-    "create": "made",
-    "replace": "replaced",
-    "switch off": "switched off",
-    "remove": "removed",
-    "keep": "left alone",
-    "unchanged": "unchanged",
-}
 LONGEST = 80  # characters of a value
 
 
@@ -29,6 +21,8 @@ def plan_lines(changes: Sequence[Change], zone: datetime.tzinfo) -> Iterator[str
         if change.action == "create" and change.wanted:
             wanted = change.wanted
             yield f"    {wanted.delivery.pipeline} of {wanted.delivery.app}, cron {wanted.cron.for_kfp()}"
+        if change.warning:
+            yield f"    ! {change.warning}"
         if change.next_firing:
             yield f"    fires next at {change.next_firing.astimezone(zone):%Y-%m-%d %H:%M %Z}"
     yield totals(changes)
@@ -59,6 +53,7 @@ def plan_json(environment: str, changes: Sequence[Change], is_done: bool) -> str
                 "name": change.name,
                 "action": change.action,
                 "why": change.why,
+                "warning": change.warning,
                 "cron": change.wanted.cron.for_kfp() if change.wanted else None,
                 "recurring_run_id": change.current.id if change.current else None,
                 "next_firing": _plain(change.next_firing),

@@ -12,6 +12,7 @@ import pytest
 from penstock.environment_models import Schedule
 from penstock.errors import UserError
 from penstock.kfp_backend.runs import with_schedule_time
+from penstock.schedules.apply import plan
 from penstock.schedules.desired import SCHEDULE_TIME, desire
 from penstock.schedules.text import plan_json, plan_lines
 from tests.schedules.kfp_server import BEGAN
@@ -128,8 +129,8 @@ def test_what_is_no_longer_declared_goes_and_what_others_made_stays(apply, make_
         },
     ]
     state.recurring |= {one["recurring_run_id"]: one for one in others}
-    plan = make_plan({"name": "second"})
-    assert [(one.name, one.action, one.why) for one in plan] == [
+    changes = make_plan({"name": "second"})
+    assert [(one.name, one.action, one.why) for one in changes] == [
         ("second", "unchanged", ""),
         ("first", "remove", "no longer declared"),
     ]
@@ -210,6 +211,27 @@ def test_a_firing_that_waits_for_a_run_is_taken_over(apply, state):
     apply({"max_concurrency": 2})
     state.pass_time(100)
     assert [f"{run['at']:%H:%M}" for run in state.fired] == ["12:05", "12:15"]  # no catch-up: the last one
+
+
+def test_a_controller_in_another_zone_than_declared_is_noticed(
+    project, environment, backend, apply, state, lock
+):
+    apply({"cron": "30 13 * * *"})
+    declared = environment.model_copy(
+        update={"schedules": [Schedule(name="often", app="taxi", cron="30 13 * * *")]}
+    )
+    state.pass_time(2 * 3600)
+    (change,) = plan(project, declared, backend, lock)
+    assert change.warning == ""
+    state.fired[0]["at"] -= datetime.timedelta(hours=6)
+    state.pass_time(10)
+    (change,) = plan(project, declared, backend, lock)
+    assert change.action == "unchanged"
+    assert change.warning == (
+        "it fired for 2026-03-02 07:30 UTC, which is no time of '30 13 * * *' in UTC: KFP's schedule controller is "
+        "in another zone than `cron_time_zone` says"
+    )
+    assert f"    ! {change.warning}" in plan_lines([change], datetime.UTC)
 
 
 def test_a_plan_as_json_says_what_changes(apply, make_plan):
