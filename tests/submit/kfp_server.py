@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 API = "/apis/v2beta1"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 RUN_FIELDS = {
     "display_name",
     "description",
@@ -150,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
         name = part.get_param("name", header="content-disposition")  # type: ignore[union-attr]
         assert name == "uploadfile", name
         text = part.get_payload(decode=True)  # type: ignore[union-attr]
-        documents = list(yaml.safe_load_all(text))
+        documents = list(yaml.load_all(text, LOADER))
         if len(documents) > 2 or documents[0]["schemaVersion"] != "2.1.0":
             raise Refused(400, "Invalid input error: unknown template format")
         body = {"display_name": query["name"], "pipeline_id": query["pipelineid"], "text": text.decode()}
@@ -161,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
         reference = body["pipeline_version_reference"]
         assert state.versions[reference["pipeline_version_id"]]["pipeline_id"] == reference["pipeline_id"]
         assert body["experiment_id"] in state.experiments
-        spec = next(yaml.safe_load_all(state.versions[reference["pipeline_version_id"]]["text"]))
+        spec = next(yaml.load_all(state.versions[reference["pipeline_version_id"]]["text"], LOADER))
         declared = spec["root"]["inputDefinitions"]["parameters"]
         if unknown := set(body["runtime_config"]["parameters"]) - set(declared):
             raise Refused(400, f"Invalid input error: unknown parameters {sorted(unknown)}")
