@@ -39,9 +39,9 @@ def plan(env: Env, as_json: AsJson = False, lock: Lock = None) -> None:
     environment = load_environment(find_project(), env)
     _refuse_local(environment)
     if environment.backend == "vertex":
-        from penstock.schedules.vertex import vertex_lines
+        from penstock.schedules.vertex import vertex_json, vertex_lines
 
-        print("\n".join(vertex_lines(environment)))
+        print(vertex_json(environment) if as_json else "\n".join(vertex_lines(environment)))
         return
     from penstock.kfp_backend.client import connect
     from penstock.schedules.apply import plan as make_plan

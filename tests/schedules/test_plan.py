@@ -315,6 +315,8 @@ def test_no_schedules_on_this_machine_and_a_preview_for_vertex(checkout):
     preview = penstock(checkout, "plan", "--env", "cloud")
     assert preview.returncode == 0, preview.stderr
     assert "    cron: TZ=America/Chicago 0 6 * * 1\n    max_concurrent_run_count: 1\n" in preview.stdout
+    (told,) = json.loads(penstock(checkout, "plan", "--env", "cloud", "--json").stdout)["schedules"]
+    assert (told["cron"], told["window"]) == ("TZ=America/Chicago 0 6 * * 1", "P1Y")
     refused = penstock(checkout, "apply", "--env", "cloud")
     assert (refused.returncode, "does not submit yet" in refused.stderr) == (2, True)
 
