@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from penstock.environment_models import Environment
@@ -11,7 +11,7 @@ from penstock.project import Project
 from penstock.schedules.changeover import Clock, Say, line_of, replace, retire_all
 from penstock.schedules.desired import SECOND, desire
 from penstock.schedules.diff import Change, compare
-from penstock.schedules.recurring_runs import Recurring, create, list_ours, runs_of, switch
+from penstock.schedules.recurring_runs import Recurring, account_warning, create, list_ours, runs_of, switch
 from penstock.schedules.zones import find_zone
 
 
@@ -38,22 +38,26 @@ def plan(
     wanted = [desire(project, environment, schedule, now, lock_path) for schedule in environment.schedules]
     apps = [path.name for path in project.apps.iterdir() if path.is_dir()] if project.apps.is_dir() else []
     changes = compare(wanted, list_ours(backend), apps, now)
-    return [dataclasses.replace(change, warning=_zone_warning(backend, change)) for change in changes]
+    return [dataclasses.replace(change, warnings=tuple(_warnings(backend, change))) for change in changes]
 
 
-def _zone_warning(backend: Backend, change: Change) -> str:
-    """Return what the last run of a schedule says against the zone that cron lines are said to be read in."""
-    line = line_of(change.current) if change.current else None
-    runs = runs_of(backend, change.current) if change.current and line else []
+def _warnings(backend: Backend, change: Change) -> Iterator[str]:
+    """Yield what does not go as declared, though nothing can be done about it from here."""
+    current = change.current
+    if current is None:
+        return
+    if sentence := account_warning(current):
+        yield sentence
+    line = line_of(current)
+    runs = runs_of(backend, current) if line else []
     if not runs or not line:
-        return ""
+        return
     name, fired = backend.environment.cron_time_zone, runs[0].scheduled
-    if line.before(fired, find_zone(name)) == fired:
-        return ""
-    return (
-        f"it fired for {fired:%Y-%m-%d %H:%M} UTC, which is no time of {line.text!r} in {name}: KFP's schedule "
-        "controller is in another zone than `cron_time_zone` says"
-    )
+    if line.before(fired, find_zone(name)) != fired:
+        yield (
+            f"it fired for {fired:%Y-%m-%d %H:%M} UTC, which is no time of {line.text!r} in {name}: KFP's schedule "
+            "controller is in another zone than `cron_time_zone` says"
+        )
 
 
 def carry_out(backend: Backend, changes: Sequence[Change], say: Say, clock: Clock | None = None) -> bool:
@@ -77,7 +81,9 @@ def _one(backend: Backend, change: Change, zone: datetime.tzinfo, say: Say, cloc
     wanted, current = change.wanted, change.current
     if change.action == "create" and wanted:
         start = wanted.start - SECOND if wanted.start else None
-        create(backend, wanted, start=start, enabled=wanted.enabled)
+        made = create(backend, wanted, start=start, enabled=wanted.enabled)
+        if sentence := account_warning(made):
+            say(f"{change.name}: {sentence}")
         return True
     if change.action == "replace":
         return replace(backend, change, say, clock)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from penstock.schedules.desired import SECOND, Wanted
-from penstock.schedules.recurring_runs import Recurring
+from penstock.schedules.recurring_runs import Recurring, asked_account
 
 Action = Literal["create", "replace", "switch off", "remove", "keep", "unchanged"]
-DEFAULT_ACCOUNTS = ("", "pipeline-runner", "default-editor")  # what KFP takes where none is named
 OF_THE_APP = ("app_uri", "schema_uri", "code_uri", "app_version")
 
 
@@ -36,7 +35,7 @@ class Change:
         Recurring, ...
     ] = ()  # other ones of the name, of an apply that was cut short or still waits
     next_firing: datetime.datetime | None = None
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def compare(
@@ -70,9 +69,8 @@ def differences(wanted: Wanted, current: Recurring, now: datetime.datetime) -> I
         ("pipeline", current.pipeline, wanted.delivery.pipeline),
         ("version", current.version, wanted.delivery.version),
         ("pipeline_root", current.pipeline_root, wanted.pipeline_root),
+        ("service_account", current.asked_account, asked_account(wanted)),
     ]
-    if wanted.service_account or current.service_account not in DEFAULT_ACCOUNTS:
-        pairs.append(("service_account", current.service_account, wanted.service_account))
     names = sorted({*current.parameters, *wanted.parameters})
     pairs += [
         (f"parameters.{name}", current.parameters.get(name), wanted.parameters.get(name)) for name in names

@@ -2,6 +2,9 @@
 
 Ours are known by their description, which names the schedule and its environment; all others are left alone.
 KFP cannot change a recurring run, except switch it on and off.
+
+The description names the service account that was asked for, too: KFP 2.14 to 2.16 let recurring runs have that of
+their API server instead (kubeflow/pipelines#13311), which the answer tells.
 """
 
 import datetime
@@ -16,7 +19,8 @@ from penstock.kfp_backend.submission import ensure_experiment
 from penstock.kfp_backend.upload import ensure_version
 from penstock.schedules.desired import Wanted
 
-MARK = re.compile(r"penstock schedule (\S+) of environment (\S+)")
+MARK = re.compile(r"penstock schedule (\S+) of environment (\S+?)(?:, account (\S+))?(?=\s|$)")
+LONGEST_ACCOUNT = 80  # KFP keeps 255 characters of a description
 PAGE = 100
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 
@@ -38,7 +42,8 @@ class Recurring:
     pipeline: str
     version: str  # name of the pipeline version; empty when it is gone
     pipeline_root: str
-    service_account: str
+    service_account: str  # of its runs
+    asked_account: str  # that was asked for; empty leaves it to KFP
 
     @property
     def counts_from(self) -> datetime.datetime:
@@ -89,7 +94,7 @@ def list_ours(backend: Backend) -> list[Recurring]:
                 if ids not in versions:
                     path = f"{API}/pipelines/{quote(ids[0])}/versions/{quote(ids[1])}"
                     versions[ids] = _display_name(backend, path)
-                found.append(_recurring(raw, mark[1], pipelines[ids[0]], versions[ids]))
+                found.append(_recurring(raw, mark, pipelines[ids[0]], versions[ids]))
         token = str(answer.get("next_page_token") or "")
         if not token:
             return sorted(found, key=lambda one: (one.created, one.id))
@@ -130,9 +135,11 @@ def create(backend: Backend, wanted: Wanted, *, start: datetime.datetime | None,
         trigger["start_time"] = _text(start)
     if wanted.end:
         trigger["end_time"] = _text(wanted.end)
+    account = f", account {asked_account(wanted)}" if wanted.service_account else ""
+    description = f"penstock schedule {wanted.name} of environment {backend.environment.name}{account}"
     body: dict[str, Any] = {
         "display_name": wanted.name,
-        "description": f"penstock schedule {wanted.name} of environment {backend.environment.name}",
+        "description": description,
         "experiment_id": ensure_experiment(backend, wanted.delivery.app),
         "pipeline_version_reference": {"pipeline_id": pipeline_id, "pipeline_version_id": version_id},
         "runtime_config": {"parameters": wanted.parameters, "pipeline_root": wanted.pipeline_root},
@@ -145,7 +152,26 @@ def create(backend: Backend, wanted: Wanted, *, start: datetime.datetime | None,
     if wanted.service_account:
         body["service_account"] = wanted.service_account
     raw = backend.post(f"{API}/recurringruns", body, doing=f"make the schedule {wanted.name}")
-    return _recurring(raw, wanted.name, wanted.delivery.pipeline, wanted.delivery.version)
+    mark = MARK.match(description)
+    if mark is None:
+        raise ValueError(description)
+    return _recurring(raw, mark, wanted.delivery.pipeline, wanted.delivery.version)
+
+
+def asked_account(wanted: Wanted) -> str:
+    """Return the service account as the description keeps it."""
+    return wanted.service_account[:LONGEST_ACCOUNT]
+
+
+def account_warning(recurring: Recurring) -> str:
+    """Return that the runs have another service account than was asked for; empty when they have that one."""
+    asked, given = recurring.asked_account, recurring.service_account
+    if not asked or given[:LONGEST_ACCOUNT] == asked:
+        return ""
+    return (
+        f"its runs have the service account {given}, not {asked}: this version of KFP gives recurring runs the one of "
+        "its API server (DEFAULTPIPELINERUNNERSERVICEACCOUNT; kubeflow/pipelines#13311)"
+    )
 
 
 def switch(backend: Backend, recurring: Recurring, *, on: bool) -> None:
@@ -177,12 +203,12 @@ def _display_name(backend: Backend, path: str) -> str:
         return ""
 
 
-def _recurring(raw: Mapping[str, Any], name: str, pipeline: str, version: str) -> Recurring:
+def _recurring(raw: Mapping[str, Any], mark: re.Match[str], pipeline: str, version: str) -> Recurring:
     cron = (raw.get("trigger") or {}).get("cron_schedule") or {}
     runtime = raw.get("runtime_config") or {}
     return Recurring(
         id=str(raw["recurring_run_id"]),
-        name=name,
+        name=mark[1],
         cron=str(cron.get("cron") or ""),
         catch_up=not raw.get("no_catchup"),
         max_concurrency=int(raw.get("max_concurrency") or 1),
@@ -195,6 +221,7 @@ def _recurring(raw: Mapping[str, Any], name: str, pipeline: str, version: str) -
         version=version,
         pipeline_root=str(runtime.get("pipeline_root") or ""),
         service_account=str(raw.get("service_account") or ""),
+        asked_account=mark[3] or "",
     )
 
 

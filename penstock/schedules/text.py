@@ -21,8 +21,7 @@ def plan_lines(changes: Sequence[Change], zone: datetime.tzinfo) -> Iterator[str
         if change.action == "create" and change.wanted:
             wanted = change.wanted
             yield f"    {wanted.delivery.pipeline} of {wanted.delivery.app}, cron {wanted.cron.for_kfp()}"
-        if change.warning:
-            yield f"    ! {change.warning}"
+        yield from (f"    ! {sentence}" for sentence in change.warnings)
         if change.next_firing:
             yield f"    fires next at {change.next_firing.astimezone(zone):%Y-%m-%d %H:%M %Z}"
     yield totals(changes)
@@ -53,7 +52,7 @@ def plan_json(environment: str, changes: Sequence[Change], is_done: bool) -> str
                 "name": change.name,
                 "action": change.action,
                 "why": change.why,
-                "warning": change.warning,
+                "warnings": change.warnings,
                 "cron": change.wanted.cron.for_kfp() if change.wanted else None,
                 "recurring_run_id": change.current.id if change.current else None,
                 "next_firing": _plain(change.next_firing),

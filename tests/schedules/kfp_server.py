@@ -158,7 +158,7 @@ class Handler(kfp_server.Handler):
             **body,
             "recurring_run_id": str(uuid.uuid4()),
             "created_at": to_text(state.now),
-            "service_account": body.get("service_account") or "pipeline-runner",
+            "service_account": "pipeline-runner",  # whatever was asked for: kubeflow/pipelines#13311
         }
         state.recurring[made["recurring_run_id"]] = made
         return dict(made)

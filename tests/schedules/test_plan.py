@@ -12,7 +12,7 @@ import pytest
 from penstock.environment_models import Schedule
 from penstock.errors import UserError
 from penstock.kfp_backend.runs import with_schedule_time
-from penstock.schedules.apply import plan
+from penstock.schedules.apply import carry_out, plan
 from penstock.schedules.desired import SCHEDULE_TIME, desire
 from penstock.schedules.text import plan_json, plan_lines
 from tests.schedules.kfp_server import BEGAN
@@ -222,16 +222,39 @@ def test_a_controller_in_another_zone_than_declared_is_noticed(
     )
     state.pass_time(2 * 3600)
     (change,) = plan(project, declared, backend, lock)
-    assert change.warning == ""
+    assert change.warnings == ()
     state.fired[0]["at"] -= datetime.timedelta(hours=6)
     state.pass_time(10)
     (change,) = plan(project, declared, backend, lock)
     assert change.action == "unchanged"
-    assert change.warning == (
+    (warning,) = change.warnings
+    assert warning == (
         "it fired for 2026-03-02 07:30 UTC, which is no time of '30 13 * * *' in UTC: KFP's schedule controller is "
         "in another zone than `cron_time_zone` says"
     )
-    assert f"    ! {change.warning}" in plan_lines([change], datetime.UTC)
+    assert f"    ! {warning}" in plan_lines([change], datetime.UTC)
+
+
+def test_a_service_account_that_kfp_does_not_give_is_told_and_asked_for_once(
+    project, environment, backend, lock
+):
+    declared = environment.model_copy(
+        update={
+            "service_account": "steps",
+            "schedules": [Schedule(name="often", app="taxi", cron="0 6 * * *")],
+        }
+    )
+    said: list[str] = []
+    carry_out(backend, plan(project, declared, backend, lock), said.append)
+    sentence = (
+        "its runs have the service account pipeline-runner, not steps: this version of KFP gives recurring runs the one "
+        "of its API server (DEFAULTPIPELINERUNNERSERVICEACCOUNT; kubeflow/pipelines#13311)"
+    )
+    assert said == [f"often: {sentence}"]
+    (change,) = plan(project, declared, backend, lock)
+    assert (change.action, change.warnings) == ("unchanged", (sentence,))
+    (change,) = plan(project, declared.model_copy(update={"service_account": "others"}), backend, lock)
+    assert fields_of(change) == {"service_account": ("steps", "others")}
 
 
 def test_a_plan_as_json_says_what_changes(apply, make_plan):
