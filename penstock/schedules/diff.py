@@ -9,7 +9,7 @@ from penstock.schedules.desired import SECOND, Wanted
 from penstock.schedules.recurring_runs import Recurring, asked_account
 
 Action = Literal["create", "replace", "switch off", "remove", "keep", "unchanged"]
-OF_THE_APP = ("app_uri", "schema_uri", "code_uri", "app_version")
+OF_THE_APP = ("app_uri", "schema_uri", "code_uri")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from penstock.schedules.desired import SCHEDULE_TIME
 from penstock.schedules.diff import Change
 
 SIGNS = {"create": "+", "replace": "~", "switch off": "~", "remove": "-", "keep": "!", "unchanged": "="}
+FOLLOW = ("parameters.app_version", "parameters.code_version")  # from what else changed
 LONGEST = 80  # characters of a value
 
 
@@ -17,6 +18,8 @@ def plan_lines(changes: Sequence[Change], zone: datetime.tzinfo) -> Iterator[str
     for change in changes:
         yield f"{SIGNS[change.action]} {change.name}: {change.action}{f', {change.why}' if change.why else ''}"
         for one in change.fields:
+            if one.field in FOLLOW and len(change.fields) > 1:
+                continue
             yield f"    {one.field}: {_shown(one.old)} → {_shown(one.new)}"
         if change.action == "create" and change.wanted:
             wanted = change.wanted
