@@ -6,7 +6,8 @@
 A run's window is `since` before `until`, and `until` the time at which its schedule fired. KFP 2.14 puts a schedule's
 time nowhere into the parameters of today's pipelines: its [[ScheduledTime]] works for its first version's only. But
 each workflow that a schedule starts has the time as a label, and Argo puts labels in place wherever a workflow names
-them. So `until` is that label's name after an @, which means seconds since 1970 to our steps.
+them. So `until` is that label's name after an @, which means seconds since 1970 to our steps. Where the label is
+missing, KFP refuses the run (seen on 2.14.3): nothing runs with another window.
 """
 
 import datetime
