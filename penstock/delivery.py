@@ -202,7 +202,7 @@ def _run_hash(environment: Environment, version: str, arguments: Mapping[str, An
 
 
 def check_backend(environment: Environment) -> None:
-    """Refuse an environment that runs are not submitted to.
+    """Refuse an environment that is no cluster of KFP.
 
     Raises:
         UserError: Its backend is local or vertex.
@@ -211,5 +211,5 @@ def check_backend(environment: Environment) -> None:
         raise UserError(f"the environment {environment.name} is this machine: `penstock run` runs there")
     if environment.backend == "vertex":
         raise UserError(
-            f"the environment {environment.name} is on Vertex AI Pipelines, to which this version does not submit yet"
+            f"the environment {environment.name} is on Vertex AI Pipelines, with which this version does not speak yet"
         )

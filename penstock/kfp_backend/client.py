@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from penstock.delivery import check_backend
 from penstock.environment_models import Environment
 from penstock.errors import UserError
 from penstock.kfp_backend.credentials import Credentials
@@ -212,10 +213,7 @@ def connect(environment: Environment) -> Backend:
     Raises:
         UserError: The environment is not on KFP, the host cannot be reached or is no KFP, or it refuses us.
     """
-    if environment.backend != "kfp":
-        raise UserError(
-            f"environment {environment.name} is on the backend {environment.backend}, this needs one on kfp"
-        )
+    check_backend(environment)
     backend = Backend(environment)
     doing = "connect"
     health = backend.request("GET", f"{API}/healthz", doing=doing, limit_s=PROBE_S)

@@ -11,6 +11,7 @@ from pathlib import Path
 from penstock.components.html_report.numbers import duration
 from penstock.components.model_registry.run_account import RunAccount, StepAccount, milliseconds
 from penstock.components.notify.kfp_run import Known
+from penstock.components.notify.kfp_spec import IMPORTER
 from penstock.errors import UserError
 from penstock.kfp_backend.client import ApiError, Backend
 from penstock.kfp_backend.runs import failed_sentence, is_over, read_run
@@ -119,8 +120,9 @@ def outcome_lines(account: RunAccount, name: str, url: str) -> Iterator[str]:
         name: What people call it.
         url: Its page.
     """
-    ran = sum(step.state in ("succeeded", "failed", "blocked") for step in account.steps)
-    reused = sum(step.state == "cached" for step in account.steps)
+    steps = [step for step in account.steps if step.step != IMPORTER]
+    ran = sum(step.state in ("succeeded", "failed", "blocked") for step in steps)
+    reused = sum(step.state == "cached" for step in steps)
     yield (
         f"{account.pipeline}, app {account.app}, run {name}: {account.state} in {duration(account.seconds)}: "
         f"{ran} steps ran, {reused} reused"

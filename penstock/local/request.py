@@ -34,9 +34,11 @@ def pipeline_arguments(request: Request, ir: dict[str, Any], version: str) -> tu
     """
     from penstock.app_config import load_app
     from penstock.app_files import app_version, publish
+    from penstock.local.local_environment import local_environment
 
     project = request.project
-    app = load_app(project, request.app)
+    environment = local_environment(project)
+    app = load_app(project, request.app).with_overrides(environment.parameters, request.pipeline)
     settings = app.arguments(request.overrides, request.pipeline)
     published = publish(app.folder, project.state, app.name, app.config.schema_file)
     declared = ir["root"].get("inputDefinitions", {}).get("parameters", {})
@@ -47,7 +49,9 @@ def pipeline_arguments(request: Request, ir: dict[str, Any], version: str) -> tu
         "code_uri": published.code_uri,
         "app_version": app_version(published, values),
         "code_version": version,
-        "registry_uri": os.environ.get("MLFLOW_TRACKING_URI") or project.registry_uri,
+        "registry_uri": os.environ.get("MLFLOW_TRACKING_URI")
+        or environment.registry_uri
+        or project.registry_uri,
         "checkpoint_uri": str(project.state / "checkpoints"),
         "force": request.force,
     }

@@ -20,6 +20,7 @@ from penstock.local import cache, kfp_local
 from penstock.local.account import Account, Watcher, exit_code, last_record, no_record, pending_step
 from penstock.local.docker_executor import DockerExecutor, Setup
 from penstock.local.executor import Executor
+from penstock.local.local_environment import local_environment, name_notifications
 from penstock.local.page import write_page
 from penstock.local.plan import Task, plan
 from penstock.local.process_executor import ProcessExecutor
@@ -61,6 +62,7 @@ def run_pipeline(request: Request, watcher: Watcher) -> Outcome:
     ir, pinned = pin(compile_pipeline(request.pipeline, project), images)
     version = code_version(ir)
     check_state_folder(project)
+    name_notifications(local_environment(project))
     app_name, arguments = pipeline_arguments(request, ir, version)
     tasks = plan(ir, pinned)
     setup = None

@@ -6,9 +6,12 @@ Run it with `make test-cluster`; what it needs, and what happens where that is m
 
 import json
 import os
+import random
+import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +25,10 @@ ENV = "test"
 LONGEST_COMMAND_S = 25 * 60
 MISSING: list[str] = []  # why the suite was skipped
 
+RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 Penstock = Callable[..., "Done"]
+Show = Callable[[str], dict[str, Any]]
 
 
 class Done(NamedTuple):
@@ -36,6 +42,13 @@ class Done(NamedTuple):
     def json(self) -> Any:
         """What it printed, as JSON."""
         return json.loads(self.out)
+
+
+def run_id(done: Done) -> str:
+    """Return the id of the cluster run that a command told of."""
+    found = RUN_ID.search(done.out + done.err)
+    assert found, "the command names no run"
+    return found.group()
 
 
 def run_penstock(
@@ -85,7 +98,7 @@ def penstock(ready: dict[str, str]) -> Penstock:
 
 
 @pytest.fixture(scope="session")
-def show(penstock: Penstock) -> Callable[[str], dict[str, Any]]:
+def show(penstock: Penstock) -> Show:
     """Return the account of a cluster run, its steps by title."""
 
     def read(run: str) -> dict[str, Any]:
@@ -96,6 +109,26 @@ def show(penstock: Penstock) -> Callable[[str], dict[str, Any]]:
         return {**account, "steps": {step["title"]: step for step in steps}}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def model() -> str:
+    """A model's name that no earlier session has used: the first run meets no champion."""
+    return f"taxi-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def own() -> list[str]:
+    """Settings that no earlier session has used: its runs are not served from theirs."""
+    return ["--set", f"rows_per_shard={random.randint(100_000, 9_000_000)}"]
+
+
+@pytest.fixture(scope="session")
+def trained(penstock: Penstock, show: Show, model: str, own: list[str]) -> dict[str, Any]:
+    """The account of the first training run; what others share with it, they have from the cache."""
+    done = penstock("submit", "--app", "taxi", "--env", ENV, "--set", f"model_name={model}", *own, "--wait")
+    assert done.code == 0
+    return show(run_id(done))
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ import pytest
 from penstock.environments import load_environment
 from penstock.project import find_project
 from penstock.store_access import store_access
-from tests.cluster.conftest import ENV, ROOT
-from tests.cluster.test_training import run_id
+from tests.cluster.conftest import ENV, ROOT, run_id
 
 
 @pytest.fixture
 def broken(project: Path) -> Path:
-    """The project, its trips without the column `fare`."""
+    """The project, its trips without the column `trip_miles`."""
     path = project / "apps" / "taxi" / "data" / "trips.csv.gz"
     with gzip.open(path, "rt", newline="") as file:
         rows = list(csv.DictReader(file))[:5000]

@@ -1,33 +1,29 @@
 """What happens to runs on a cluster: lost pods, retries, cancelling, steps that need too much memory.
 
-The runs share data and settings with test_training.py's, so that all before the training is served from the cache.
+They share data and settings with the run `trained`, so that all before their training is served from the cache.
 """
 
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import ENV, Penstock
+from tests.cluster.conftest import ENV, Penstock, Show, run_id
 from tests.cluster.pods import Pods
-from tests.cluster.test_training import run_id
 
 TRAINING = "train_model"
 LONG = ("--set", "model.epochs=150", "--set", "model.patience=150")
 BEGUN, WENT_ON = "checkpoints go to", "going on after"
 
-Show = Callable[[str], dict[str, Any]]
-
 
 @pytest.fixture(scope="module")
-def runs(penstock: Penstock) -> dict[str, str]:
+def runs(penstock: Penstock, trained: dict[str, Any], own: list[str]) -> dict[str, str]:
     """The ids of three runs that go on beside each other, by what will happen to them."""
     found = {}
     for seed, name in enumerate(("lost", "lost_twice", "cancelled"), start=1):
-        own = f"model_name=taxi-{name.replace('_', '-')}-{uuid.uuid4().hex[:8]}"
-        done = penstock("submit", "--app", "taxi", "--env", ENV, "--set", own, "--set", f"seed={seed}", *LONG)
+        theirs = ["--set", f"model_name=taxi-{uuid.uuid4().hex[:8]}", "--set", f"seed={seed}", *own, *LONG]
+        done = penstock("submit", "--app", "taxi", "--env", ENV, *theirs)
         assert done.code == 0
         found[name] = run_id(done)
     return found

@@ -1,9 +1,7 @@
 """The training pipeline on the taxi app: to SUCCEEDED, equal to the local run, and served from the cache."""
 
 import json
-import re
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +10,14 @@ import pytest
 from penstock.environments import load_environment
 from penstock.project import find_project
 from penstock.store_access import store_access
-from tests.cluster.conftest import ENV, ROOT, Done, Penstock, run_penstock
+from tests.cluster.conftest import ENV, ROOT, Penstock, Show, run_id, run_penstock
 
-RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NEVER_FROM_THE_CACHE = {"inspect-source", "resolve-champion", "register-model", "notify"}
 TRAINING = ("submit", "training", "--app", "taxi", "--env", ENV, "--wait")
 
 
-def run_id(done: Done) -> str:
-    found = RUN_ID.search(done.out + done.err)
-    assert found, "the command names no run"
-    return found.group()
-
-
 @pytest.fixture(scope="module")
-def model(request: pytest.FixtureRequest) -> str:
-    """A model's name that no earlier session has used: the first run meets no champion."""
-    import uuid
-
-    return f"taxi-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture(scope="module")
-def trained(penstock: Penstock, show: Callable[[str], dict[str, Any]], model: str) -> dict[str, Any]:
-    """The account of the first run."""
-    done = penstock(*TRAINING, "--set", f"model_name={model}", "--no-cache")
-    assert done.code == 0
-    return show(run_id(done))
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], model: str) -> dict[str, Any]:
+def local(tmp_path_factory: pytest.TempPathFactory, own: list[str], model: str) -> dict[str, Any]:
     """run.json of the same run on this machine, with an empty registry and nothing cached."""
     state = tmp_path_factory.mktemp("state")
     environments = ROOT / ".penstock" / "envs"
@@ -55,6 +30,7 @@ def local(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], m
         "taxi",
         "--set",
         f"model_name={model}",
+        *own,
         "--json",
         env={"PENSTOCK_HOME": str(state)},
     )
@@ -118,17 +94,15 @@ def test_the_models_files_lie_in_the_store(trained, mlflow_url, model, ready, mo
     assert any(file.endswith("saved_model.pb") for file in files)
 
 
-def test_the_same_submission_finds_its_run(penstock, trained, model):
-    done = penstock(*TRAINING, "--set", f"model_name={model}", "--no-cache")
+def test_the_same_submission_finds_its_run(penstock, trained, model, own):
+    done = penstock(*TRAINING, "--set", f"model_name={model}", *own)
     assert (done.code, run_id(done)) == (0, trained["id"])
 
 
 @pytest.fixture(scope="module")
-def again(
-    penstock: Penstock, show: Callable[[str], dict[str, Any]], trained: dict[str, Any], model: str
-) -> Any:
+def again(penstock: Penstock, show: Show, trained: dict[str, Any], model: str, own: list[str]) -> Any:
     """A forced second run: the first one's model is the champion now."""
-    done = penstock(*TRAINING, "--set", f"model_name={model}", "--force")
+    done = penstock(*TRAINING, "--set", f"model_name={model}", *own, "--force")
     assert done.code == 0
     return show(run_id(done))
 
@@ -141,7 +115,9 @@ def test_a_second_run_is_served_from_the_cache_up_to_where_it_must_not_be(again)
         assert states[title] == "succeeded", title
 
 
-def test_a_changed_image_of_one_step_reruns_it_and_what_follows(penstock, show, again, model, project: Path):
+def test_a_changed_image_of_one_step_reruns_it_and_what_follows(
+    penstock, show, again, model, own, project: Path
+):
     step = project / "components" / "evaluate_model" / "step.py"
     step.write_text(step.read_text() + "\n# changed by a test\n")
     for command in (["build"], ["push", "--env", ENV], ["lock", "--env", ENV]):
@@ -150,7 +126,7 @@ def test_a_changed_image_of_one_step_reruns_it_and_what_follows(penstock, show, 
     after = json.loads((project / "images.lock.json").read_text())["images"]
     assert [name for name in after if after[name]["digest"] != before[name]["digest"]] == ["evaluate_model"]
 
-    done = penstock(*TRAINING, "--set", f"model_name={model}", "--force", cwd=project)
+    done = penstock(*TRAINING, "--set", f"model_name={model}", *own, "--force", cwd=project)
     assert done.code == 0
     states = {title: found["state"] for title, found in show(run_id(done))["steps"].items()}
     assert {states[title] for title in ("extract-data", "prepare-data", "train-model")} == {"cached"}

@@ -341,7 +341,7 @@ def test_no_schedules_on_this_machine_and_a_preview_for_vertex(checkout):
     (told,) = json.loads(penstock(checkout, "plan", "--env", "cloud", "--json").stdout)["schedules"]
     assert (told["cron"], told["window"]) == ("TZ=America/Chicago 0 6 * * 1", "P1Y")
     refused = penstock(checkout, "apply", "--env", "cloud")
-    assert (refused.returncode, "does not submit yet" in refused.stderr) == (2, True)
+    assert (refused.returncode, "does not speak yet" in refused.stderr) == (2, True)
 
 
 def test_a_run_of_a_schedule_is_shown_with_the_time_that_it_fired_for():
