@@ -2,13 +2,16 @@
 
 A Docker engine: whatever `docker info` reaches, else a stand-in beside the project. A KFP cluster with a registry:
 what KFP_HOST, KUBECONFIG and REGISTRY name, else a stand-in beside the project, which takes about 15 minutes to
-build the first time. Where neither can be had, the suite is skipped, and says so in its last lines.
+build the first time: `python -m tests.real build` does that ahead. Where neither can be had, the suite is skipped,
+and says so in its last lines.
 """
 
+import fcntl
 import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -55,9 +58,23 @@ def cluster() -> dict[str, str]:
         missing = ", ".join(name for name in CLUSTER_VARIABLES if name not in named)
         raise Missing(f"no cluster is named: set {missing}")
     _say("bringing up the cluster; its first build takes about 15 minutes")
-    _exported([str(folder / "build")], "the cluster (build)")
+    build()
     found = _exported([str(folder / "up")], "the cluster")
     return {**found, **_exported([str(folder / "registry"), "up"], "the image registry")}
+
+
+def build() -> None:
+    """Build the stand-in cluster, after whoever builds it now; what is there, is left.
+
+    Raises:
+        Missing: There is none, or it cannot be built.
+    """
+    script = STAND_INS / "cluster" / "build"
+    if not script.is_file():
+        raise Missing(f"there is no stand-in at {script}")
+    with (Path(tempfile.gettempdir()) / "penstock-cluster-build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _exported([str(script)], "the cluster (build)")
 
 
 def _exported(command: list[str], subject: str) -> dict[str, str]:
@@ -78,3 +95,12 @@ def _exported(command: list[str], subject: str) -> dict[str, str]:
 
 def _say(sentence: str) -> None:
     print(f"tests: {sentence}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["build"]:
+        sys.exit("usage: python -m tests.real build")
+    try:
+        build()
+    except Missing as missing:
+        sys.exit(f"tests: {missing}")
