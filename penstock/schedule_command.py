@@ -137,7 +137,9 @@ def delete(
     zone = find_zone(environment.cron_time_zone)
     clock = Clock()
     gone = sum(retire(backend, one, zone, _say, clock) for one in chosen)
-    print(f"deleted {gone}" + (f", {len(chosen) - gone} switched off" if gone < len(chosen) else ""))
+    print(f"deleted {gone} of {len(chosen)}")
+    if gone < len(chosen):
+        print("the others fire no more: delete them when their runs have ended")
 
 
 def _refuse_local(environment: "Environment") -> None:

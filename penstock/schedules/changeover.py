@@ -160,8 +160,8 @@ def retire(
     if going_on:
         names = ", ".join(run.name for run in going_on[:3])
         say(
-            f"{recurring.name}: the old one fires no more, and stays until its run has ended ({names}): KFP would "
-            "end it along; a later apply removes it"
+            f"{recurring.name}: {recurring.id} fires no more, and stays until its run has ended ({names}): "
+            "KFP would end the run with it"
         )
         return False
     delete(backend, recurring)

@@ -154,7 +154,10 @@ def test_a_schedule_that_goes_is_kept_while_its_run_goes_on(apply, state):
     apply({})
     state.pass_time(330)
     (said,) = apply()
-    assert said.startswith("often: the old one fires no more, and stays until its run has ended (oftenx7k2p-")
+    assert said == (
+        f"often: {only(state)['recurring_run_id']} fires no more, and stays until its run has ended "
+        "(oftenx7k2p-0-1234567): KFP would end the run with it"
+    )
     assert only(state)["mode"] == "DISABLE"
     state.pass_time(900)
     assert apply() == []
@@ -314,7 +317,7 @@ def test_delete_asks_and_takes_only_ours(apply, state, checkout):
     assert (nobody.returncode, len(state.recurring)) == (2, 2)
     assert nobody.stderr.endswith("there is nobody to ask: say --yes\n")
     done = penstock(checkout, "delete", "a", "--env", "stage", "--yes")
-    assert (done.returncode, done.stdout) == (0, "deleted 1\n")
+    assert (done.returncode, done.stdout) == (0, "deleted 1 of 1\n")
     assert [one["display_name"] for one in state.recurring.values()] == ["b"]
 
 
