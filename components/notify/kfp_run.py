@@ -66,11 +66,15 @@ def read_kfp_run(
     over = ends_now or found.get("state") in ENDED
     read = _reader(api, run_id, known, only)
     details = (found.get("run_details") or {}).get("task_details") or []
+    tasks = tasks_of(spec)
     if workflow:
-        steps = list(_steps(task_nodes(workflow), tasks_of(spec), read, over))
+        steps = list(_steps(task_nodes(workflow), tasks, read, over))
     else:
         steps = list(_steps_of_tasks(details, read))
-    body = [step for step in steps if step.step != OURS]
+    at_exit = {task.name for task in tasks if task.is_exit}
+    if not (workflow and tasks):  # nothing says which task is the exit handler
+        at_exit = {step.task for step in steps if step.step == OURS}
+    body = [step for step in steps if step.task not in at_exit]
     if not body and over and not (found.get("state") == "FAILED" and workflow):
         raise StepError(f"the KFP API at {api.host} tells of no step of run {run_id}: look at its page")
     arguments = (found.get("runtime_config") or {}).get("parameters") or {}
@@ -84,7 +88,7 @@ def read_kfp_run(
         state=state,
         error=error,
         steps=body,
-        handler=next((step for step in steps if step.step == OURS), None),
+        handler=next((step for step in steps if step.task in at_exit), None),
         executor="kfp",
         started=str(found.get("created_at") or ""),
         ended=_time(found.get("finished_at")) or (now() if over else ""),

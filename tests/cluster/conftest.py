@@ -19,9 +19,19 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests import real
+from tests.cluster.projects import (
+    ROOT,
+    copy_project,
+    with_changed_code,
+    with_little_memory,
+    without_a_column,
+)
 
-ROOT = Path(__file__).parents[2]
 ENV = "test"
+LONG_TRAINING = (
+    "--set",
+    "model_settings={epochs: 200, patience: 200, hidden_units: [64, 32], dropout: 0.1}",
+)
 LONGEST_COMMAND_S = 25 * 60
 MISSING: list[str] = []  # why the suite was skipped
 
@@ -29,6 +39,7 @@ RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Penstock = Callable[..., "Done"]
 Show = Callable[[str], dict[str, Any]]
+Submit = Callable[..., str]
 
 
 class Done(NamedTuple):
@@ -124,21 +135,76 @@ def own() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def trained(penstock: Penstock, show: Show, model: str, own: list[str]) -> dict[str, Any]:
-    """The account of the first training run; what others share with it, they have from the cache."""
-    done = penstock("submit", "--app", "taxi", "--env", ENV, "--set", f"model_name={model}", *own, "--wait")
-    assert done.code == 0
-    return show(run_id(done))
+def submit(penstock: Penstock) -> Submit:
+    """Submit the taxi app's training, and return the run's id without waiting for its end."""
+
+    def start(*options: str, cwd: Path = ROOT) -> str:
+        done = penstock("submit", "--app", "taxi", "--env", ENV, *options, cwd=cwd)
+        assert done.code == 0
+        return run_id(done)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def wait(penstock: Penstock) -> Callable[[str], Done]:
+    """Wait for the end of a run as people do."""
+    return lambda run: penstock("runs", "show", run, "--env", ENV, "--wait")
+
+
+@pytest.fixture(scope="session")
+def begun(
+    submit: Submit, model: str, own: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """The ids of runs that need nothing of each other, by what happens to them; they go on side by side."""
+    broken = without_a_column(copy_project(tmp_path_factory.mktemp("broken") / "project"), "trip_miles")
+    narrow = with_little_memory(copy_project(tmp_path_factory.mktemp("narrow") / "project"))
+    return {
+        "trained": submit("--set", f"model_name={model}", *own),
+        "broken": submit(*own, "--force", cwd=broken),
+        "narrow": submit(*own, "--force", "--no-cache", cwd=narrow),
+    }
+
+
+@pytest.fixture(scope="session")
+def trained(begun: dict[str, str], wait: Callable[[str], Done], show: Show) -> dict[str, Any]:
+    """The account of the first training; what others share with it, they have from the cache."""
+    assert wait(begun["trained"]).code == 0
+    return show(begun["trained"])
+
+
+@pytest.fixture(scope="session")
+def followed(
+    penstock: Penstock,
+    submit: Submit,
+    trained: dict[str, Any],
+    model: str,
+    own: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, str]:
+    """The ids of runs after the first training, with all or most of it in the cache; side by side as well."""
+    changed = with_changed_code(
+        copy_project(tmp_path_factory.mktemp("changed") / "project"), "evaluate_model"
+    )
+    for command in (["build"], ["push", "--env", ENV], ["lock", "--env", ENV]):
+        assert penstock("images", *command, cwd=changed).code == 0
+    names = {"lost": 1, "lost_twice": 2, "cancelled": 3}
+    same = ["--set", f"model_name={model}", *own, "--force"]
+    return {
+        **{
+            name: submit("--set", f"model_name={model}-{seed}", "--set", f"seed={seed}", *own, *LONG_TRAINING)
+            for name, seed in names.items()
+        },
+        "again": submit(*same),
+        "changed": submit(*same, cwd=changed),
+        "changed_lock": str(changed / "images.lock.json"),
+    }
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the checkout that a test may change; state and locks of images come along."""
-    copy = tmp_path / "project"
-    leave_out = shutil.ignore_patterns(
-        ".git", ".venv", ".penstock", "__pycache__", ".mypy_cache", "delivered"
-    )
-    shutil.copytree(ROOT, copy, symlinks=True, ignore=leave_out)
+    """A copy of the checkout that a test may change."""
+    copy = copy_project(tmp_path / "project")
     yield copy
     shutil.rmtree(copy, ignore_errors=True)
 

@@ -1,11 +1,15 @@
 """What goes wrong on a real cluster is one sentence, exit code 2, and leaves nothing half done."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cluster.conftest import ENV, Penstock, run_id, run_penstock
+from tests.cluster.projects import NO_DIGEST, with_a_missing_image
+
+pytestmark = pytest.mark.usefixtures("begun")  # the runs that others wait for go on meanwhile
 
 SUBMIT = ("submit", "--app", "taxi", "--env", ENV)
 
@@ -38,18 +42,12 @@ def test_two_at_once_are_one_run(penstock: Penstock):
 
 
 def test_an_image_that_cannot_be_pulled_is_named(penstock: Penstock, project: Path):
-    path = project / "images.lock.json"
-    lock = json.loads(path.read_text())
-    image = lock["images"]["inspect_source"]
-    missing = "sha256:" + "0" * 64
-    image["reference"] = image["reference"].replace(image["digest"], missing)
-    image["digest"] = missing
-    path.write_text(json.dumps(lock))
+    with_a_missing_image(project, "inspect_source")
     done = penstock(*SUBMIT, "--set", "seed=303", "--wait", cwd=project)
     run = run_id(done)
     try:
         assert done.code == 2
-        assert f"inspect_source@{missing} cannot be pulled" in done.err
+        assert f"inspect_source@{NO_DIGEST} cannot be pulled" in done.err
         assert f"penstock runs cancel {run}" in done.err
     finally:
         assert penstock("runs", "cancel", run, "--env", ENV).code == 0

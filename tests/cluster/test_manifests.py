@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from penstock.platform import MANAGER
-from tests.cluster.conftest import ENV, ROOT, Penstock
+from tests.cluster.conftest import ENV, Penstock
+from tests.cluster.projects import ROOT
 
 RENDERED = sorted((ROOT / "manifests" / "kubernetes" / "rendered").glob("*.yaml"))
 COMPONENTS = ROOT / "manifests" / "kubernetes" / "components"

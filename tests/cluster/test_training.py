@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from penstock.environments import load_environment
 from penstock.project import find_project
 from penstock.store_access import store_access
-from tests.cluster.conftest import ENV, ROOT, Penstock, Show, run_id, run_penstock
+from tests.cluster.conftest import ENV, Show, run_penstock
+from tests.cluster.projects import ROOT
+
+Wait = Callable[[str], Any]
 
 NEVER_FROM_THE_CACHE = {"inspect-source", "resolve-champion", "register-model", "notify"}
-TRAINING = ("submit", "training", "--app", "taxi", "--env", ENV, "--wait")
 
 
 @pytest.fixture(scope="module")
@@ -94,40 +97,31 @@ def test_the_models_files_lie_in_the_store(trained, mlflow_url, model, ready, mo
     assert any(file.endswith("saved_model.pb") for file in files)
 
 
-def test_the_same_submission_finds_its_run(penstock, trained, model, own):
-    done = penstock(*TRAINING, "--set", f"model_name={model}", *own)
-    assert (done.code, run_id(done)) == (0, trained["id"])
+def test_the_same_submission_finds_its_run(submit, trained, model, own):
+    assert submit("--set", f"model_name={model}", *own) == trained["id"]
 
 
 @pytest.fixture(scope="module")
-def again(penstock: Penstock, show: Show, trained: dict[str, Any], model: str, own: list[str]) -> Any:
-    """A forced second run: the first one's model is the champion now."""
-    done = penstock(*TRAINING, "--set", f"model_name={model}", *own, "--force")
-    assert done.code == 0
-    return show(run_id(done))
+def again(followed: dict[str, str], wait: Wait, show: Show) -> dict[str, Any]:
+    """A second run: the first one's model is the champion now."""
+    assert wait(followed["again"]).code == 0
+    return show(followed["again"])
 
 
 def test_a_second_run_is_served_from_the_cache_up_to_where_it_must_not_be(again):
     states = {title: step["state"] for title, step in again["steps"].items()}
     for title in ("extract-data", "compute-statistics", "prepare-data", "train-model"):
         assert states[title] == "cached", title
-    for title in (*NEVER_FROM_THE_CACHE, "fetch-champion", "evaluate-model"):
+    for title in (*NEVER_FROM_THE_CACHE, "evaluate-model"):
         assert states[title] == "succeeded", title
 
 
-def test_a_changed_image_of_one_step_reruns_it_and_what_follows(
-    penstock, show, again, model, own, project: Path
-):
-    step = project / "components" / "evaluate_model" / "step.py"
-    step.write_text(step.read_text() + "\n# changed by a test\n")
-    for command in (["build"], ["push", "--env", ENV], ["lock", "--env", ENV]):
-        assert penstock("images", *command, cwd=project).code == 0
+def test_a_changed_image_of_one_step_reruns_it_and_what_follows(followed, wait, show):
     before = json.loads((ROOT / "images.lock.json").read_text())["images"]
-    after = json.loads((project / "images.lock.json").read_text())["images"]
+    after = json.loads(Path(followed["changed_lock"]).read_text())["images"]
     assert [name for name in after if after[name]["digest"] != before[name]["digest"]] == ["evaluate_model"]
 
-    done = penstock(*TRAINING, "--set", f"model_name={model}", *own, "--force", cwd=project)
-    assert done.code == 0
-    states = {title: found["state"] for title, found in show(run_id(done))["steps"].items()}
+    assert wait(followed["changed"]).code == 0
+    states = {title: found["state"] for title, found in show(followed["changed"])["steps"].items()}
     assert {states[title] for title in ("extract-data", "prepare-data", "train-model")} == {"cached"}
     assert {states[title] for title in ("evaluate-model", "validate-model", "gate: model")} == {"succeeded"}
