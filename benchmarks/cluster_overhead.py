@@ -27,8 +27,8 @@ from penstock.images.lock import read_lock
 from penstock.kfp_backend.client import connect
 from penstock.project import find_project
 
-CHAINS = (2, 8)  # steps
-REPEATS = 3
+CHAINS = (2, 6)  # steps
+REPEATS = 2
 PROJECT = find_project(Path(__file__).parent)
 
 

@@ -188,7 +188,7 @@ def followed(
     )
     for command in (["build"], ["push", "--env", ENV], ["lock", "--env", ENV]):
         assert penstock("images", *command, cwd=changed).code == 0
-    names = {"lost": 1, "lost_twice": 2, "cancelled": 3}
+    names = {"drained": 1, "crashed": 2, "cancelled": 3}
     same = ["--set", f"model_name={model}", *own, "--force"]
     return {
         **{

@@ -17,19 +17,19 @@ class Pods:
         api = kubernetes.config.new_client_from_config(config_file=kubeconfig)
         self.core, self.run, self.step = kubernetes.client.CoreV1Api(api), run, step
 
-    def kill_when(self, said: str, not_again: str = "") -> str:
-        """Delete the step's running pod, without grace, once its log holds `said`; return its name.
+    def end_when(self, said: str, *, crash: bool) -> None:
+        """Delete the step's running pod once its log holds `said`.
 
         Args:
             said: What the log must hold.
-            not_again: A pod that was killed before.
+            crash: As when a node dies: the pod is gone at once. Else as when it is drained: with a signal.
         """
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             for pod in self._running():
-                if pod != not_again and said in self._log(pod):
-                    self.core.delete_namespaced_pod(pod, NAMESPACE, grace_period_seconds=0)
-                    return pod
+                if said in self._log(pod):
+                    self.core.delete_namespaced_pod(pod, NAMESPACE, grace_period_seconds=0 if crash else 5)
+                    return
             time.sleep(1)
         raise AssertionError(f"no pod of {self.step} in run {self.run} said {said!r} in {PATIENCE_S} s")
 

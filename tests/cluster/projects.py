@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = (".git", ".venv", ".penstock", "__pycache__", ".mypy_cache", "delivered")
 WIDE = "compute_statistics: {stack: tfdv, cpu: 500m, memory: 1Gi, memory_limit: 4Gi}"
-NARROW = "compute_statistics: {stack: tfdv, cpu: 500m, memory: 64Mi, memory_limit: 160Mi}"
+NARROW = "compute_statistics: {stack: tfdv, cpu: 500m, memory: 64Mi, memory_limit: 64Mi}"
 NO_DIGEST = f"sha256:{'0' * 64}"
 
 
@@ -34,7 +34,7 @@ def without_a_column(project: Path, column: str) -> Path:
 
 
 def with_little_memory(project: Path) -> Path:
-    """Give the statistics less memory than TFDV needs."""
+    """Give the statistics less memory than Python and its libraries need."""
     path = project / "images" / "images.yaml"
     text = path.read_text()
     assert WIDE in text
