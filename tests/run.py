@@ -26,6 +26,8 @@ from penstock.versions import shared_modules
 
 ROOT = Path(__file__).parent.parent
 CLI = "cli"
+RUNS = "runs"  # of the command line as well, but whole runs: half of its time
+WHOLE_RUNS = ("local", "training")
 AT_ONCE = 2  # mostly one core each
 NEED_MORE = ("containers", "cluster")  # suites that run only when named
 FAILURES = re.compile(r"=+ (FAILURES|ERRORS) =+")
@@ -34,7 +36,7 @@ COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors|xfailed|deselecte
 
 
 def stack_of(test: Path, project: Project) -> str:
-    """Return the stack in whose environment a test file runs."""
+    """Return the stack in whose environment a test file runs; `cli` and `runs` are the command line's."""
     parts = test.relative_to(project.root / "tests").parts
     steps = {
         name: step["stack"]
@@ -45,7 +47,7 @@ def stack_of(test: Path, project: Project) -> str:
     if parts[0] == "cloud":
         return "control"  # which holds the vendor's own SDK
     if parts[0] != "components":
-        return CLI
+        return RUNS if parts[0] in WHOLE_RUNS else CLI
     if parts[1] in steps:
         return str(steps[parts[1]])
     users = sorted(stack for step, stack in steps.items() if parts[1] in shared_modules(project, step))
@@ -73,11 +75,14 @@ def main(arguments: list[str]) -> int:
     by_stack: dict[str, list[Path]] = {}
     for file in files:
         by_stack.setdefault(stack_of(file, project), []).append(file)
-    stacks = sorted(stack for stack in by_stack if stack != CLI)
-    pythons = {CLI: Path(sys.executable), **ensure_stacks(project, stacks, test=True)}
+    stacks = sorted(stack for stack in by_stack if stack not in (CLI, RUNS))
+    pythons = {
+        **dict.fromkeys((CLI, RUNS), Path(sys.executable)),
+        **ensure_stacks(project, stacks, test=True),
+    }
     totals: Counter[str] = Counter()
     failed: dict[str, list[str]] = {}
-    order = [*([CLI] if CLI in by_stack else []), *stacks]  # the longest first
+    order = [*(one for one in (CLI, RUNS) if one in by_stack), *stacks]  # the longest first
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ended = pool.map(lambda stack: run_pytest(pythons[stack], by_stack[stack], options, stack), order)
         for stack, (code, counts, account) in zip(order, ended, strict=True):
