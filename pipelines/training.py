@@ -39,8 +39,9 @@ def outlives_its_pod(task):
     """Let a step that works long begin once more: nodes are drained, spot machines are taken away.
 
     KFP cannot tell a lost pod from a wrong input, so short steps, whose pods are rarely lost, fail at once.
-    Training goes on from its last checkpoint. A node that dies takes its pods with it, and Argo tries only those
-    again that it has seen fail: that is for `penstock runs retry`.
+    Training goes on from its last checkpoint. Argo tries only those pods again that it has seen fail: not those
+    of a node that died, and of a drained one only if it looked before the pod had gone. `penstock runs retry`
+    is for the others.
     """
     return task.set_retry(1)
 
