@@ -12,6 +12,7 @@ from typing import Any
 
 from penstock.environment_models import Environment
 from penstock.errors import UserError
+from penstock.ir_tasks import all_tasks
 from penstock.nearest import did_you_mean
 
 NOTIFY = "notify"
@@ -54,11 +55,10 @@ def with_names_of_importers(ir: Mapping[str, Any]) -> dict[str, Any]:
     """
     changed = copy.deepcopy(dict(ir))
     executors, components = changed["deploymentSpec"]["executors"], changed.get("components", {})
-    for dag in (changed["root"], *components.values()):
-        for name, task in dag.get("dag", {}).get("tasks", {}).items():
-            label = components.get(task["componentRef"]["name"], {}).get("executorLabel")
-            if "importer" in executors.get(label, {}):
-                task["taskInfo"] = {"name": name}
+    for name, task in all_tasks(changed):
+        label = components.get(task["componentRef"]["name"], {}).get("executorLabel")
+        if "importer" in executors.get(label, {}):
+            task["taskInfo"] = {"name": name}
     return changed
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from penstock.compile_pipeline import compile_pipeline
 from penstock.components.step_io import record as records
 from penstock.errors import UserError
+from penstock.ir_tasks import all_tasks
 from penstock.local import cache, kfp_local
 from penstock.local.account import Account, Watcher, exit_code, last_record, no_record, pending_step
 from penstock.local.docker_executor import DockerExecutor, Setup
@@ -102,9 +103,8 @@ def run_pipeline(request: Request, watcher: Watcher) -> Outcome:
 
 def without_retries(ir: dict[str, Any]) -> dict[str, Any]:
     """Return the IR with no step tried again: this machine loses no pods, and the same command resumes."""
-    for component in ir.get("components", {}).values():
-        for task in component.get("dag", {}).get("tasks", {}).values():
-            task.pop("retryPolicy", None)
+    for _, task in all_tasks(ir):
+        task.pop("retryPolicy", None)
     return ir
 
 
