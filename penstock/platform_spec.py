@@ -10,13 +10,12 @@ import copy
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from penstock.environment_models import Environment
+from penstock.environment_models import NOTIFY_VARIABLE, Environment
 from penstock.errors import UserError
 from penstock.ir_tasks import all_tasks
 from penstock.nearest import did_you_mean
 
 NOTIFY = "notify"
-NOTIFY_VARIABLE = "PENSTOCK_NOTIFY_URLS"  # what the step notify reads
 
 
 def steps_of(ir: Mapping[str, Any]) -> dict[str, str]:

@@ -63,8 +63,9 @@ def run_pipeline(request: Request, watcher: Watcher) -> Outcome:
     ir, pinned = pin(compile_pipeline(request.pipeline, project), images)
     version = code_version(ir)
     check_state_folder(project)
-    name_notifications(local_environment(project))
-    app_name, arguments = pipeline_arguments(request, ir, version)
+    environment = local_environment(project)
+    name_notifications(environment)
+    app_name, arguments = pipeline_arguments(request, environment, ir, version)
     tasks = plan(ir, pinned)
     setup = None
     if request.runner == DOCKER:
