@@ -1,4 +1,4 @@
-"""A KFP API on a port of this machine: the routes of v2beta1 that submitting uses, and nothing else.
+"""A KFP API on a port of this machine: the routes that submitting and following use, and nothing else.
 
 It is as strict as the real one, which was asked: an unknown route, field or type is refused, a name that is taken
 as well, and names are looked for by the filter that the client sends.
@@ -47,6 +47,7 @@ class KfpState:
         self.versions: dict[str, dict[str, Any]] = {}
         self.experiments: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
+        self.workflows: dict[str, dict[str, Any]] = {}  # of runs
         self.calls: list[str] = []
         self.token = ""  # wanted as a bearer; empty takes everyone
         self.forbidden: set[str] = set()  # routes that nobody may write to
@@ -125,11 +126,17 @@ class Handler(BaseHTTPRequestHandler):
             return {"runs": _chosen(state.runs, query)}
         if method == "POST" and path == f"{API}/runs":
             return self._run(_json(content, RUN_FIELDS))
-        if method == "DELETE" and (match := re.fullmatch(rf"{API}/runs/([^/]+)", path)):
+        if match := re.fullmatch(rf"{API}/runs/([^/]+)", path):
             if match[1] not in state.runs:
                 raise Refused(404, f"ResourceNotFoundError: Run {match[1]} not found")
-            del state.runs[match[1]]
-            return {}
+            if method == "GET":
+                return state.runs[match[1]]
+            if method == "DELETE":
+                del state.runs[match[1]]
+                return {}
+        if method == "GET" and (match := re.fullmatch(r"/apis/v1beta1/runs/([^/]+)", path)):
+            manifest = json.dumps(state.workflows.get(match[1], {}))
+            return {"pipeline_runtime": {"workflow_manifest": manifest}}
         raise Refused(404, "404 page not found")
 
     def _make(self, kind: dict[str, dict[str, Any]], key: str, body: dict[str, Any]) -> dict[str, Any]:
