@@ -14,7 +14,15 @@ from penstock.kfp_backend import cancellations
 from penstock.kfp_backend.client import Backend, connect
 from penstock.kfp_backend.run_changes import cancel, check_retry, follow_up, retry, specifications
 from penstock.kfp_backend.run_text import runs_table, steps_table, summary
-from penstock.kfp_backend.runs import BackendApi, failed_sentence, find_run, is_follow_up, list_runs, read_run
+from penstock.kfp_backend.runs import (
+    BackendApi,
+    all_steps,
+    failed_sentence,
+    find_run,
+    is_follow_up,
+    list_runs,
+    read_run,
+)
 from penstock.kfp_backend.watch import follow
 from penstock.nearest import did_you_mean
 from penstock.project import Project
@@ -84,7 +92,7 @@ def show_logs(environment: Environment, name: str, step: str) -> None:
     """
     backend = connect(environment)
     account = read_run(backend, find_run(backend, name)["run_id"])
-    logged = [one for one in [*account.steps, *filter(None, [account.handler])] if one.log]
+    logged = [one for one in all_steps(account) if one.log]
     if step:
         wanted = [one for one in logged if step in (one.task, one.title, one.step)]
         if not wanted:

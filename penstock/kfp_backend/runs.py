@@ -94,6 +94,11 @@ def is_over(account: RunAccount) -> bool:
     return account.state not in ("running", "cancelling")
 
 
+def all_steps(account: RunAccount) -> list[StepAccount]:
+    """Return the steps of a run, its exit handler last."""
+    return [*account.steps, *([account.handler] if account.handler else [])]
+
+
 def failed_sentence(account: RunAccount) -> tuple[str, int]:
     """Return why a run ended as it did, and the exit code that stands for it; no sentence for a success.
 
