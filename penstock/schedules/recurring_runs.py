@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from penstock.kfp_backend.client import API, ApiError, Backend, equals
+from penstock.components.notify.kfp_run import ENDED
+from penstock.kfp_backend.client import API, PAGE, ApiError, Backend, equals
 from penstock.kfp_backend.submission import ensure_experiment
 from penstock.kfp_backend.upload import ensure_version
 from penstock.schedules.desired import Wanted
 
 MARK = re.compile(r"penstock schedule (\S+) of environment (\S+?)(?:, account (\S+))?(?=\s|$)")
 LONGEST_ACCOUNT = 80  # KFP keeps 255 characters of a description
-PAGE = 100
-ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 
 
 @dataclass(frozen=True)
@@ -75,29 +74,21 @@ def list_ours(backend: Backend) -> list[Recurring]:
     versions: dict[tuple[str, str], str] = {}
     pipelines: dict[str, str] = {}
     found = []
-    token = ""
-    while True:
-        answer = backend.get(
-            f"{API}/recurringruns",
-            doing="list recurring runs",
-            page_size=PAGE,
-            page_token=token,
-            **backend.in_namespace,
-        )
-        for raw in answer.get("recurringRuns") or answer.get("recurring_runs") or []:
-            mark = MARK.match(str(raw.get("description") or ""))
-            if mark and mark[2] == backend.environment.name:
-                reference = raw.get("pipeline_version_reference") or {}
-                ids = str(reference.get("pipeline_id") or ""), str(reference.get("pipeline_version_id") or "")
-                if ids[0] not in pipelines:
-                    pipelines[ids[0]] = _display_name(backend, f"{API}/pipelines/{quote(ids[0])}")
-                if ids not in versions:
-                    path = f"{API}/pipelines/{quote(ids[0])}/versions/{quote(ids[1])}"
-                    versions[ids] = _display_name(backend, path)
-                found.append(_recurring(raw, mark, pipelines[ids[0]], versions[ids]))
-        token = str(answer.get("next_page_token") or "")
-        if not token:
-            return sorted(found, key=lambda one: (one.created, one.id))
+    listed = backend.pages(
+        f"{API}/recurringruns", "recurringRuns", "recurring_runs", doing="list recurring runs"
+    )
+    for raw in listed:
+        mark = MARK.match(str(raw.get("description") or ""))
+        if mark and mark[2] == backend.environment.name:
+            reference = raw.get("pipeline_version_reference") or {}
+            ids = str(reference.get("pipeline_id") or ""), str(reference.get("pipeline_version_id") or "")
+            if ids[0] not in pipelines:
+                pipelines[ids[0]] = _display_name(backend, f"{API}/pipelines/{quote(ids[0])}")
+            if ids not in versions:
+                path = f"{API}/pipelines/{quote(ids[0])}/versions/{quote(ids[1])}"
+                versions[ids] = _display_name(backend, path)
+            found.append(_recurring(raw, mark, pipelines[ids[0]], versions[ids]))
+    return sorted(found, key=lambda one: (one.created, one.id))
 
 
 def runs_of(backend: Backend, recurring: Recurring) -> list[Fired]:

@@ -123,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
                 state.experiments, "experiment_id", _json(content, {"display_name", "namespace"})
             )
         if method == "GET" and path == f"{API}/runs":
-            return {"runs": _chosen(state.runs, query)}
+            return _page("runs", _chosen(state.runs, query), query)
         if method == "POST" and path == f"{API}/runs":
             return self._run(_json(content, RUN_FIELDS))
         if match := re.fullmatch(rf"{API}/runs/([^/]+)", path):
@@ -205,6 +205,13 @@ def _chosen(kind: dict[str, dict[str, Any]], query: dict[str, str]) -> list[dict
         }
         found = [one for one in found if is_equal[predicate["operation"]](one["display_name"])]
     return found
+
+
+def _page(field: str, found: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+    """Return the part of a list that is asked for, and the token of the next."""
+    begin = int(query.get("page_token") or 0)
+    end = begin + int(query.get("page_size") or 20)
+    return {field: found[begin:end], **({"next_page_token": str(end)} if end < len(found) else {})}
 
 
 @contextlib.contextmanager
