@@ -51,6 +51,15 @@ class Recurring:
 
 
 @dataclass(frozen=True)
+class Uploaded:
+    """The ids of what a recurring run runs."""
+
+    pipeline_id: str
+    version_id: str
+    experiment_id: str
+
+
+@dataclass(frozen=True)
 class Fired:
     """A run that a recurring run made."""
 
@@ -113,14 +122,30 @@ def runs_of(backend: Backend, recurring: Recurring) -> list[Fired]:
     return sorted(fired, key=lambda run: run.scheduled, reverse=True)
 
 
-def create(backend: Backend, wanted: Wanted, *, start: datetime.datetime | None, enabled: bool) -> Recurring:
-    """Make a recurring run, after what it runs is uploaded; `start` is the moment after which it fires.
+def upload(backend: Backend, wanted: Wanted) -> Uploaded:
+    """Upload what a recurring run runs, where it is not there yet.
 
     Raises:
         UserError: The pipeline root cannot be written to, or the API refuses.
     """
     wanted.delivery.publish()
     pipeline_id, version_id = ensure_version(backend, wanted.delivery)
+    return Uploaded(pipeline_id, version_id, ensure_experiment(backend, wanted.delivery.app))
+
+
+def create(
+    backend: Backend,
+    wanted: Wanted,
+    uploaded: Uploaded,
+    *,
+    start: datetime.datetime | None,
+    enabled: bool,
+) -> Recurring:
+    """Make a recurring run of what is uploaded, in one call; `start` is the moment after which it fires.
+
+    Raises:
+        UserError: The API refuses, or cannot be reached.
+    """
     trigger: dict[str, Any] = {"cron": wanted.cron.for_kfp()}
     if start:
         trigger["start_time"] = _text(start)
@@ -131,8 +156,11 @@ def create(backend: Backend, wanted: Wanted, *, start: datetime.datetime | None,
     body: dict[str, Any] = {
         "display_name": wanted.name,
         "description": description,
-        "experiment_id": ensure_experiment(backend, wanted.delivery.app),
-        "pipeline_version_reference": {"pipeline_id": pipeline_id, "pipeline_version_id": version_id},
+        "experiment_id": uploaded.experiment_id,
+        "pipeline_version_reference": {
+            "pipeline_id": uploaded.pipeline_id,
+            "pipeline_version_id": uploaded.version_id,
+        },
         "runtime_config": {"parameters": wanted.parameters, "pipeline_root": wanted.pipeline_root},
         "max_concurrency": str(wanted.max_concurrency),
         "no_catchup": not wanted.catch_up,
