@@ -9,6 +9,7 @@ from typing import Any
 from penstock.app_dates import start_us, to_time_us
 from penstock.app_metrics import METRICS, metrics_of
 from penstock.app_yaml import Document, Fault, KeyPath
+from penstock.components.source_files.durations import is_duration
 from penstock.components.tabular_model.settings import KINDS, SETTINGS, TUNING, Setting, problems
 from penstock.nearest import did_you_mean
 
@@ -132,7 +133,7 @@ def _window(document: Document) -> Iterator[Fault]:
             yield document.fault(
                 ("data", key), "a window needs data.event_time, the column with the time of the event"
             )
-    if since and since.startswith("P") and not until:
+    if is_duration(since) and not until:
         yield document.fault(
             ("data", "since"), f"{since!r} is a duration before data.until, which is empty: set that as well"
         )

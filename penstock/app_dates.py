@@ -2,7 +2,7 @@
 
 import datetime
 
-from penstock.components.source_files.durations import before
+from penstock.components.source_files.durations import before, is_duration
 from penstock.components.source_files.selection import parse_bound, to_us
 from penstock.components.step_io.errors import StepError
 
@@ -37,6 +37,6 @@ def start_us(since: str, until_us: int) -> int:
     Raises:
         ValueError: It is neither.
     """
-    if not since.startswith("P"):
+    if not is_duration(since):
         return to_time_us(since)
     return to_us(before(since, datetime.datetime.fromtimestamp(until_us / 1e6, datetime.UTC)))
