@@ -6,7 +6,7 @@ They read the plain document, so that a fault in one place hides none in another
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from penstock.app_dates import start_us, to_time_us
+from penstock.app_dates import is_empty_window
 from penstock.app_metrics import METRICS, metrics_of
 from penstock.app_yaml import Document, Fault, KeyPath
 from penstock.components.source_files.durations import is_duration
@@ -137,16 +137,10 @@ def _window(document: Document) -> Iterator[Fault]:
         yield document.fault(
             ("data", "since"), f"{since!r} is a duration before data.until, which is empty: set that as well"
         )
-    if since and until:
-        try:
-            end = to_time_us(until)
-            is_empty = start_us(since, end) >= end
-        except ValueError:
-            return
-        if is_empty:
-            yield document.fault(
-                ("data", "until"), f"{until!r} is not after data.since {since!r}: the window is empty"
-            )
+    if is_empty_window(since, until):
+        yield document.fault(
+            ("data", "until"), f"{until!r} is not after data.since {since!r}: the window is empty"
+        )
 
 
 def _label(document: Document) -> Iterator[Fault]:
