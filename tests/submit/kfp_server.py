@@ -215,10 +215,11 @@ def _page(field: str, found: list[dict[str, Any]], query: dict[str, str]) -> dic
 
 
 @contextlib.contextmanager
-def serving(state: KfpState, certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
+def serving(
+    state: KfpState, certificate: tuple[Path, Path] | None = None, handler: type[Handler] = Handler
+) -> Iterator[str]:
     """Serve a state on a free port; yield its address. With a certificate and its key: by TLS."""
-    handler = type("StatefulHandler", (Handler,), {"state": state})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("StatefulHandler", (handler,), {"state": state}))
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*map(str, certificate))
