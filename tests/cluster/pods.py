@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-NAMESPACE = "kubeflow"
+from tests.cluster.conftest import NAMESPACE
+
 PATIENCE_S = 8 * 60
 
 

@@ -37,12 +37,8 @@ def declare(project: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
-def backend(
-    project: Path, declare: Callable[..., None], ready: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Backend]:
+def backend(project: Path, declare: Callable[..., None], in_reach: None) -> Iterator[Backend]:
     """The API; recurring runs and runs of this test are ended afterwards."""
-    for name, value in ready.items():
-        monkeypatch.setenv(name, value)
     declare(1)
     api = connect(load_environment(find_project(project), ENV))
     yield api
