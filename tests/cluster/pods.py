@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.cluster.conftest import NAMESPACE
 
-PATIENCE_S = 8 * 60
+PATIENCE_S = 25 * 60  # a busy machine takes long to get so far
 
 
 class Pods:
