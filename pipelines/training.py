@@ -178,6 +178,7 @@ def training(
                 **window,
                 fingerprint=inspected.outputs["fingerprint"],
                 rows_per_shard=rows_per_shard,
+                allow_empty=False,
             )
             outlives_its_pod(extracted)
             described = compute_statistics(
