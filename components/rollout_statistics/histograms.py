@@ -5,14 +5,15 @@ Bins have fixed limits, so that counts of any two files add up. Inference holds 
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 
 from penstock.components.rollout_statistics.rates import log_likelihood, log_mixture
 
-Floats = np.ndarray
+Floats: TypeAlias = NDArray[np.float64]
 Counts = Mapping[int, int]  # bin -> how many
 
 PER_OCTAVE = 16  # a bin of durations is 4.4 % wide

@@ -12,11 +12,12 @@ look on: the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kenn
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-Floats = np.ndarray
+Floats: TypeAlias = NDArray[np.float64]
 SMALL_EFFECT = 0.1  # in standard deviations: where the test is made sharpest when nothing else is known
 
 

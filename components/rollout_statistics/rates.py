@@ -7,12 +7,13 @@ nonparametric, nonasymptotic confidence sequences"). By Ville's inequality M eve
 probability alpha at most. All functions take arrays and broadcast.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaln, logsumexp, xlog1py, xlogy
 
-Floats = np.ndarray
+Floats: TypeAlias = NDArray[np.float64]
 PRIOR = 0.5  # a = b = 1/2 (Jeffreys): loses least at rates near 0 and 1, where error rates are
 STEPS = 60  # of a bisection: beyond the precision of a double
 

@@ -6,12 +6,14 @@ nothing, and sampling keeps exploring meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.components.rollout_statistics.means import Moments
 
-Floats = np.ndarray
+Floats: TypeAlias = NDArray[np.float64]
 
 
 def draw_binary(arms: Sequence[Moments], draws: int, random: np.random.Generator) -> Floats:

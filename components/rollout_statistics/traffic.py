@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.components.rollout_statistics.histograms import Counts
 from penstock.components.rollout_statistics.means import Moments
 
-Ints = np.ndarray
+Ints: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
