@@ -1,0 +1,70 @@
+"""Where a rollout stands: what the registry's aliases and the endpoint say together.
+
+Nothing else is kept: a rollout that was interrupted anywhere is read anew from the two, and goes on.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from penstock.components.model_registry.names import CHALLENGER, CHAMPION, PREVIOUS
+from penstock.components.model_registry.store import Store, Version
+from penstock.components.serving_targets.target import EndpointState, Target
+
+DECISION = "penstock.rollout"  # tag of a version: how its rollout began or ended, as JSON
+WEIGHTS_CHANGE = ("shift", "shadow")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A rollout at one moment.
+
+    Attributes:
+        model: Name in the registry.
+        champion: The version with the alias; None before the first promotion.
+        challenger: The version with the alias; None when nothing is being rolled out.
+        previous: The version to go back to; None when there is none.
+        endpoint: Versions, weights and revision.
+        since: Time (UTC, ISO 8601) of the last change of the weights; empty before the first.
+    """
+
+    model: str
+    champion: Version | None
+    challenger: Version | None
+    previous: Version | None
+    endpoint: EndpointState
+    since: str
+
+    @property
+    def active(self) -> bool:
+        """Whether a challenger is to be judged against a champion."""
+        if self.champion is None or self.challenger is None:
+            return False
+        return self.champion.number != self.challenger.number and not ended(self.challenger)
+
+
+def read_standing(store: Store, target: Target, model: str) -> Standing:
+    """Read the aliases and the endpoint."""
+    changes = [change for change in target.history() if change.action in WEIGHTS_CHANGE]
+    return Standing(
+        model,
+        store.version_of(model, CHAMPION),
+        store.version_of(model, CHALLENGER),
+        store.version_of(model, PREVIOUS),
+        target.state(),
+        changes[-1].time if changes else "",
+    )
+
+
+def last_decision(version: Version) -> Mapping[str, str]:
+    """Return how a version's rollout began or ended: action, time, by, why; empty when it never did."""
+    try:
+        found = json.loads(version.tags.get(DECISION, "{}"))
+    except ValueError:  # a value that the store cut short
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def ended(version: Version) -> bool:
+    """Return whether it was decided that a version is not, or no longer, rolled out."""
+    return last_decision(version).get("action") in ("rollback", "stop")

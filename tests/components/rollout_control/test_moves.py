@@ -1,0 +1,181 @@
+"""What decisions do to traffic and aliases, with a real registry; and what a killed process leaves behind."""
+
+import pytest
+
+from penstock.components.model_registry.names import CHALLENGER, CHAMPION, PREVIOUS
+from penstock.components.model_registry.opening import open_store
+from penstock.components.model_registry.store import Store
+from penstock.components.rollout_control import moves
+from penstock.components.rollout_control.standing import last_decision, read_standing
+from penstock.components.serving_targets.target import Conflict
+from penstock.components.step_io.errors import StepError
+from tests.components.rollout_control.endpoints import Endpoint, Killed
+
+FIRST = {"champion": 95, "challenger": 5}
+
+
+def register(store: Store, number: int) -> None:
+    run = store.start_run("test", f"run-{number}", 1, {})
+    store.create_version("taxi", f"file:///models/{number}", run.id, "", {})
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A registry in which version 1 is the champion and version 2 its challenger."""
+    store = open_store(f"sqlite:///{tmp_path}/registry.db")
+    for number in (1, 2):
+        register(store, number)
+    store.set_alias("taxi", CHAMPION, 1)
+    store.set_alias("taxi", CHALLENGER, 2)
+    return store
+
+
+@pytest.fixture
+def endpoint():
+    return Endpoint()
+
+
+def aliases(store: Store) -> dict[str, int | None]:
+    found = {name: store.version_of("taxi", name) for name in (CHAMPION, CHALLENGER, PREVIOUS)}
+    return {name: version and version.number for name, version in found.items()}
+
+
+def begin(store, endpoint, first=FIRST, shadow=False):
+    return moves.begin(store, endpoint, "taxi", first, shadow, 1, "test")
+
+
+def decide(store, endpoint, action, weights=None, found=None):
+    found = found or read_standing(store, endpoint, "taxi")
+    return moves.carry_out(store, endpoint, found, action, weights or {}, ["because"], "test")
+
+
+def test_a_rollout_begins_beside_a_champion_that_serves(store, endpoint):
+    found = begin(store, endpoint)
+    assert endpoint.weights == {"1": 95, "2": 5}
+    assert [change.action for change in endpoint.changes] == ["deploy", "shift", "deploy", "shift"]
+    assert found.active
+    assert found.since == endpoint.changes[-1].time
+
+
+def test_beginning_again_changes_nothing(store, endpoint):
+    begin(store, endpoint)
+    decide(store, endpoint, "advance", {"1": 75, "2": 25})
+    before = list(endpoint.changes)
+    begin(store, endpoint)
+    assert endpoint.changes == before
+
+
+def test_a_challenger_that_does_not_start_costs_the_champion_nothing(store, endpoint):
+    endpoint.broken = {"2"}
+    with pytest.raises(StepError, match="did not become ready"):
+        begin(store, endpoint)
+    assert endpoint.weights == {"1": 100}
+
+
+def test_shadow_takes_no_share(store, endpoint):
+    begin(store, endpoint, first=None, shadow=True)
+    assert endpoint.weights == {"1": 100}
+    assert endpoint.shadow is not None
+    assert endpoint.shadow.version == "2"
+
+
+def test_promotion_moves_traffic_and_aliases(store, endpoint):
+    begin(store, endpoint)
+    sentence = decide(store, endpoint, "promote")
+    assert endpoint.weights == {"2": 100}
+    assert aliases(store) == {CHAMPION: 2, CHALLENGER: None, PREVIOUS: 1}
+    assert sentence == "version 2 is the champion now, version 1 the previous one: because"
+    decision = last_decision(store.version_of("taxi", CHAMPION))
+    assert (decision["action"], decision["by"], decision["why"]) == ("promote", "test", "because")
+
+
+@pytest.mark.parametrize("action", ["rollback", "stop"])
+def test_a_challenger_that_lost_is_not_rolled_out_again(store, endpoint, action):
+    begin(store, endpoint)
+    decide(store, endpoint, action)
+    assert endpoint.weights == {"1": 100}
+    assert aliases(store) == {CHAMPION: 1, CHALLENGER: None, PREVIOUS: None}
+    begin(store, endpoint)
+    assert endpoint.weights == {"1": 100}
+
+
+def test_nothing_is_done_on_a_standing_that_is_past(store, endpoint):
+    """A rollback came between the analysis and its advance."""
+    old = begin(store, endpoint)
+    moves.roll_back(store, endpoint, "taxi", 1, "a person", "complaints")
+    for action in ("advance", "promote", "rollback"):
+        with pytest.raises(Conflict):
+            decide(store, endpoint, action, {"1": 75, "2": 25}, found=old)
+    assert endpoint.weights == {"1": 100}
+    assert aliases(store) == {CHAMPION: 1, CHALLENGER: None, PREVIOUS: None}
+
+
+@pytest.mark.parametrize("moment", ["die_at", "die_after"])
+def test_a_promotion_killed_at_its_shift_is_ended_or_undone_by_the_next_call(store, endpoint, moment):
+    begin(store, endpoint)
+    setattr(endpoint, moment, len(endpoint.changes) + 1)
+    with pytest.raises(Killed):
+        decide(store, endpoint, "promote")
+    endpoint.die_at = endpoint.die_after = 0
+    assert aliases(store)[CHAMPION] == 1
+    begin(store, endpoint)
+    if moment == "die_after":  # the traffic had moved
+        assert endpoint.weights == {"2": 100}
+        assert aliases(store) == {CHAMPION: 2, CHALLENGER: None, PREVIOUS: 1}
+    else:
+        assert endpoint.weights == {"1": 95, "2": 5}
+        decide(store, endpoint, "promote")
+        assert aliases(store) == {CHAMPION: 2, CHALLENGER: None, PREVIOUS: 1}
+
+
+def test_the_last_stage_of_a_canary_is_no_promotion_yet(store, endpoint):
+    begin(store, endpoint)
+    decide(store, endpoint, "advance", {"2": 100})
+    begin(store, endpoint)
+    assert aliases(store) == {CHAMPION: 1, CHALLENGER: 2, PREVIOUS: None}
+
+
+@pytest.mark.parametrize("kill", range(1, 5))
+def test_a_beginning_that_was_killed_anywhere_is_ended_by_the_next(store, endpoint, kill):
+    endpoint.die_after = kill
+    with pytest.raises(Killed):
+        begin(store, endpoint)
+    endpoint.die_after = 0
+    assert not endpoint.weights or endpoint.weights.get("1", 0) >= 95
+    begin(store, endpoint)
+    assert endpoint.weights == {"1": 95, "2": 5}
+
+
+def test_rollback_after_a_promotion_brings_the_previous_champion_back(store, endpoint):
+    begin(store, endpoint)
+    decide(store, endpoint, "promote")
+    moves.roll_back(store, endpoint, "taxi", 1, "a person", "complaints")
+    assert endpoint.weights == {"1": 100}
+    assert aliases(store)[CHAMPION] == 1
+    assert endpoint.changes[-1].by == "a person"
+    version = next(v for v in store.versions("taxi") if v.number == 2)
+    assert last_decision(version)["why"] == "complaints"
+
+
+def test_rollback_without_a_previous_version_is_one_sentence(store, endpoint):
+    store.delete_alias("taxi", CHALLENGER)
+    with pytest.raises(StepError, match="no previous version"):
+        moves.roll_back(store, endpoint, "taxi", 1, "a person", "")
+
+
+def test_no_champion_is_one_sentence(store, endpoint):
+    store.delete_alias("taxi", CHAMPION)
+    with pytest.raises(StepError, match="has no champion to serve"):
+        begin(store, endpoint)
+
+
+def test_what_has_no_role_is_taken_away_and_previous_stays(store, endpoint):
+    begin(store, endpoint)
+    decide(store, endpoint, "promote")
+    register(store, 3)
+    store.set_alias("taxi", CHALLENGER, 3)
+    begin(store, endpoint)
+    decide(store, endpoint, "rollback")
+    gone = moves.tidy(endpoint, read_standing(store, endpoint, "taxi"), "test")
+    assert gone == ["3"]
+    assert set(endpoint.versions) == {"1", "2"}
