@@ -202,13 +202,18 @@ def roll_back(store: Store, target: Target, model: str, replicas: int, by: str, 
     return f"version {found.previous.number} is the champion again and has all traffic"
 
 
-def tidy(target: Target, found: Standing, by: str) -> list[str]:
-    """Take away the versions that have neither traffic nor a role, and return them; `previous` stays for a rollback."""
+def idle(found: Standing) -> list[str]:
+    """Return the versions that have neither traffic nor a role; `previous` has one: it is there for a rollback."""
     roles = (found.champion, found.challenger, found.previous)
     kept = {str(version.number) for version in roles if version is not None} | set(found.endpoint.weights)
     if found.endpoint.shadow is not None:
         kept.add(found.endpoint.shadow.version)
-    gone = [version for version in found.endpoint.versions if version not in kept]
+    return [version for version in found.endpoint.versions if version not in kept]
+
+
+def tidy(target: Target, found: Standing, by: str) -> list[str]:
+    """Take the idle versions away, and return them."""
+    gone = idle(found)
     for version in gone:
         target.undeploy(version, by=by, why="it is neither champion, challenger nor previous")
     return gone
