@@ -1,0 +1,162 @@
+"""Brings the objects of one version up, waits until they serve with progress in the log, and takes them away."""
+
+import logging
+import time
+from typing import Any
+
+from penstock.components.serving_targets.kubernetes_api import Cluster
+from penstock.components.serving_targets.kubernetes_names import labels, object_name, selector_text
+from penstock.components.serving_targets.kubernetes_objects import (
+    CONTAINER,
+    MODEL,
+    URI,
+    autoscaler,
+    deployment,
+    disruption_budget,
+    owner_of,
+    service,
+)
+from penstock.components.serving_targets.kubernetes_pods import Problem, pods_problem, refused_pods
+from penstock.components.serving_targets.kubernetes_settings import KubernetesSettings
+from penstock.components.serving_targets.target import ModelVersion
+from penstock.components.step_io.errors import StepError
+
+POLL_S = 1.0
+SAY_AGAIN_S = 15.0
+LASTING_S = 15.0  # a problem that time does not mend is believed after this
+LOG_LINES = 20
+
+Json = dict[str, Any]
+_log = logging.getLogger(__name__)
+
+
+class Rollout:
+    """The objects of the versions of one endpoint."""
+
+    def __init__(self, cluster: Cluster, endpoint: str, settings: KubernetesSettings) -> None:
+        self.cluster, self.endpoint, self.settings = cluster, endpoint, settings
+
+    def apply(self, version: ModelVersion) -> None:
+        """Apply the objects of a version; those that are there as wanted stay untouched.
+
+        Raises:
+            StepError: The Deployment is somebody else's, or serves another model folder.
+        """
+        name = object_name(self.endpoint, version.version)
+        self._check_ours(name, version)
+        found = self.cluster.apply(deployment(self.endpoint, version, self.settings))
+        owner = owner_of(found)
+        self.cluster.apply(service(self.endpoint, version.version, owner))
+        self.cluster.apply(disruption_budget(self.endpoint, version, owner))
+        self.cluster.apply(autoscaler(self.endpoint, version, self.settings, owner))
+        if found["spec"].get("replicas", 1) < version.replicas:  # sooner than the autoscaler would
+            self.cluster.scale(name, version.replicas)
+
+    def wait(self, version: ModelVersion, wait_s: float) -> None:
+        """Wait until all replicas of the version are ready.
+
+        Raises:
+            StepError: They are not within `wait_s` seconds, or will never be; with the reason.
+        """
+        began = time.monotonic()
+        said, said_at, lasting_since = "", began, 0.0
+        while True:
+            found = self.cluster.get("Deployment", object_name(self.endpoint, version.version))
+            if found is None:
+                raise StepError("somebody removed its Deployment meanwhile")
+            ready, wanted = _ready(found), max(found["spec"].get("replicas", 1), version.replicas)
+            if _rolled_out(found, wanted):
+                _log.info(
+                    "version %s of %s: %d of %d replicas ready", version.version, self.endpoint, ready, wanted
+                )
+                return
+            problem = refused_pods(found) or self._problem(version.version)
+            now = time.monotonic()
+            text = f"{ready} of {wanted} replicas ready" + (f"; {problem.text}" if problem else "")
+            if text != said or now - said_at > SAY_AGAIN_S:
+                _log.info(
+                    "version %s of %s after %.0f s: %s", version.version, self.endpoint, now - began, text
+                )
+                said, said_at = text, now
+            lasting_since = (lasting_since or now) if problem and problem.lasting else 0.0
+            hopeless = bool(lasting_since) and now - lasting_since >= LASTING_S
+            if hopeless or now - began >= wait_s:
+                self._tell_logs(version.version)
+                after = "" if hopeless else f" after {wait_s:.0f} s"
+                raise StepError(text if not after else f"{text}{after}")
+            time.sleep(POLL_S)
+
+    def deployments(self) -> list[Json]:
+        """Return the Deployments of all versions."""
+        return self.cluster.list("Deployment", selector_text(self.endpoint))
+
+    def pods(self, version: str = "") -> list[Json]:
+        """Return the pods of a version, or of all."""
+        return self.cluster.list("Pod", selector_text(self.endpoint, version))
+
+    def last_line(self, pod: str, previous: bool) -> str:
+        """Return the last line that a pod's server printed."""
+        lines = self.cluster.log(pod, CONTAINER, LOG_LINES, previous=previous).splitlines()
+        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
+    def remove(self, version: str, wait_s: float) -> None:
+        """Remove the objects of a version, or of all versions where it is empty; its last requests end first.
+
+        Raises:
+            StepError: Its pods are still there after `wait_s` seconds.
+        """
+        for found in self.deployments():
+            if not version or found["metadata"]["labels"]["app.kubernetes.io/version"] == version:
+                self.cluster.delete("Deployment", found["metadata"]["name"])
+        until = time.monotonic() + wait_s
+        while left := [pod["metadata"]["name"] for pod in self.pods(version)]:
+            if time.monotonic() > until:
+                raise StepError(
+                    f"{', '.join(left)} of {self.endpoint} still runs after {wait_s:.0f} s; it gets no traffic and "
+                    f"goes by itself: `kubectl -n {self.cluster.namespace} get pods` tells when"
+                )
+            time.sleep(POLL_S)
+
+    def _check_ours(self, name: str, version: ModelVersion) -> None:
+        found = self.cluster.get("Deployment", name)
+        if found is None:
+            return
+        wanted = labels(self.endpoint, version.version)
+        if any((found["metadata"].get("labels") or {}).get(key) != value for key, value in wanted.items()):
+            raise StepError(
+                f"the Deployment {name} in the namespace {self.cluster.namespace} is not Penstock's: give the endpoint "
+                "another name, or remove it"
+            )
+        marks = found["metadata"].get("annotations") or {}
+        if (marks.get(MODEL), marks.get(URI)) != (version.model, version.uri):
+            raise StepError(
+                f"{self.endpoint} serves version {version.version} from {marks.get(URI)}, not from {version.uri}: "
+                "undeploy it first"
+            )
+
+    def _problem(self, version: str) -> Problem | None:
+        return pods_problem(self.pods(version), self.last_line)
+
+    def _tell_logs(self, version: str) -> None:
+        for pod in self.pods(version)[:1]:
+            name = pod["metadata"]["name"]
+            lines = self.cluster.log(name, CONTAINER, LOG_LINES) or self.cluster.log(
+                name, CONTAINER, LOG_LINES, previous=True
+            )
+            for line in lines.splitlines():
+                _log.info("%s: %s", name, line)
+
+
+def _ready(found: Json) -> int:
+    return int((found.get("status") or {}).get("readyReplicas", 0))
+
+
+def _rolled_out(found: Json, wanted: int) -> bool:
+    """Tell whether all pods are of the newest kind and take requests."""
+    status = found.get("status") or {}
+    return (
+        status.get("observedGeneration", 0) >= found["metadata"]["generation"]
+        and status.get("updatedReplicas", 0) >= wanted
+        and status.get("availableReplicas", 0) >= wanted
+        and status.get("replicas", 0) == status.get("updatedReplicas", 0)
+    )
