@@ -30,7 +30,6 @@ def malformed(instance: Mapping[str, Any], inputs: Mapping[str, str]) -> list[Ma
     return [
         Malformed("no JSON", b'{"instances": [{'),
         Malformed("no instances", b"{}"),
-        Malformed("an empty list of instances", v1()),
         Malformed("an instance that is a number", v1(7)),
         Malformed("an unknown feature", v1({**instance, unknown: 1})),
         Malformed("a value of the wrong type", v1({**instance, first: wrong})),

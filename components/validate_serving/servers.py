@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-MODULE = "penstock.components.prediction_service.server"
+from penstock.components import prediction_service  # by the import, it is part of this step's image
+
+MODULE = f"{prediction_service.__name__}.server"
 STOP_S = 15.0
 PR_SET_PDEATHSIG = 1  # Linux: <sys/prctl.h>
 MOST_LOG = 200_000  # characters of the server's log that are kept
