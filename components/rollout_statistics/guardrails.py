@@ -1,7 +1,7 @@
-"""What would harm users: errors, slow answers, predictions that are no number, other scores, worse outcomes.
+"""What would harm users: errors, refusals, slow answers, predictions that are no number, other scores, worse outcomes.
 
 Each check tests "no worse than the limit allows" one-sidedly and stays valid at every look, so that a rollback can
-come in the first look that shows harm. `alpha` is shared evenly by the five checks, and by the stages where a check
+come in the first look that shows harm. `alpha` is shared evenly by the six checks, and by the stages where a check
 begins anew when the weights change (those whose distribution moves over a day: within a stage it moves for both alike).
 """
 
@@ -13,7 +13,7 @@ from penstock.components.rollout_statistics.rates import log_e_ratio, log_e_two_
 from penstock.components.rollout_statistics.settings import Guardrails, Outcome
 from penstock.components.rollout_statistics.traffic import Finding, Ints, Traffic
 
-CHECKS = 5
+CHECKS = 6
 FEWEST_OUTCOMES = 50  # of each arm: the test of means rests on the central limit theorem
 
 
@@ -36,6 +36,9 @@ def check_guardrails(
     if limits.error_ratio:
         counts = (one.errors, one.requests, zero.errors, zero.requests)
         words = ("error_rate", "error rate", "requests")
+        found.append(_rate(words, counts, limits.error_ratio, limits.error_increase, alpha))
+        counts = (one.refused, one.requests, zero.refused, zero.requests)
+        words = ("refusals", "share of refused requests", "requests")
         found.append(_rate(words, counts, limits.error_ratio, limits.error_increase, alpha))
     if limits.latency_ratio:
         found += _latency(traffic, champion, challenger, limits, alpha / stages)

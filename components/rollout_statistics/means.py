@@ -93,3 +93,14 @@ def log_e_above(one: Moments, zero: Moments, tau: Any) -> Any:
     enough = (np.asarray(one.n) >= 2) & (np.asarray(zero.n) >= 2)
     gained = np.where(gap > 0, c1 * c0 / np.maximum(c1 + c0, 1e-300) * np.square(gap), 0.0)
     return np.where(enough, gained - penalty, 0.0)
+
+
+def mean_bounds(values: Moments, alpha: float) -> tuple[Any, Any]:
+    """Return the confidence sequence of one mean, as `difference` of it and a known 0."""
+    n = np.maximum(values.n, 1)
+    tau = scale_of_effects(values)
+    known = (np.asarray(values.n) >= 2) & (values.variance > 0)
+    v, t2 = np.where(known, values.variance / n, 1.0), np.square(tau)
+    radius = np.sqrt(v * (v + t2) / t2 * (2 * np.log(1 / alpha) + np.log((v + t2) / v)))
+    radius = np.where(known, radius, np.inf)
+    return values.mean - radius, values.mean + radius

@@ -31,7 +31,7 @@ class Guardrails:
 
     Args:
         alpha: Chance that an equal challenger is rolled back by any of them, at whatever looks, 0 to 0.5.
-        error_ratio: Error rate over the champion's, 1 or more.
+        error_ratio: Error rate (and the share of refused requests) over the champion's, 1 or more.
         error_increase: ... and at least by this share (0.001 is 0.1 points), so that two errors are no harm.
         latency_quantile: Which quantile of the latency.
         latency_ratio: That quantile over the champion's, 1 or more.
@@ -158,11 +158,12 @@ class Rollout:
 
     Args:
         strategy: canary, ab_test, bandit or shadow.
-        period: Length of the periods in which requests are counted, ISO 8601.
+        period: Length of the periods in which requests are counted, ISO 8601; "" takes a twelfth of the strategy's
+            hold time, a second to five minutes.
     """
 
     strategy: str = "canary"
-    period: str = "PT5M"
+    period: str = ""
     guardrails: Guardrails = field(default_factory=Guardrails)
     canary: Canary = field(default_factory=Canary)
     ab_test: ABTest = field(default_factory=ABTest)
@@ -170,6 +171,19 @@ class Rollout:
     shadow: Shadow = field(default_factory=Shadow)
     outcome: Outcome = field(default_factory=Outcome)
     segments: tuple[Segment, ...] = ()
+
+    @property
+    def period_s(self) -> int:
+        """Length of the periods in seconds."""
+        if self.period:
+            return seconds_of(self.period)
+        hold = {"canary": self.canary.hold, "shadow": self.shadow.hold}.get(self.strategy, "PT1H")
+        return max(1, min(300, seconds_of(hold) // 12))
+
+    @property
+    def needs_outcomes(self) -> bool:
+        """Whether the strategy cannot decide without outcomes."""
+        return self.strategy in ("ab_test", "bandit")
 
 
 PARTS: dict[str, type] = {
@@ -207,7 +221,7 @@ RANGES: dict[str, tuple[float, float]] = {
 OFF_OR_RATIO = ("guardrails.error_ratio", "guardrails.latency_ratio", "guardrails.nan_ratio")
 CHOICES = {"outcome.kind": KINDS, "outcome.missing": MISSING, "canary.evidence": EVIDENCE}
 DURATIONS = {
-    "period": False,
+    "period": True,
     "canary.hold": False,
     "shadow.hold": False,
     "outcome.window": False,
@@ -246,7 +260,7 @@ def read_rollout(section: Mapping[str, Any]) -> Rollout:
     else:
         values["strategy"] = strategy
     if "period" in section:
-        values["period"] = _checked("period", section["period"], "PT5M", faults)
+        values["period"] = _checked("period", section["period"], "", faults)
     for name, kind in PARTS.items():
         values[name] = _part(name, kind, section.get(name), faults)
     values["segments"] = _segments(section.get("segments"), faults)

@@ -20,6 +20,7 @@ class Arm:
     Args:
         requests: Requests by period, since the rollout began; shape (periods,).
         errors: Those answered with a status of 500 or more.
+        refused: Those refused as the caller's fault, with a status of 400 to 499.
         rows: Scores by period.
         nans: Those that are no number.
         latency: Durations by bin, since the present weights hold (of an arm without weight: since the beginning).
@@ -30,6 +31,7 @@ class Arm:
 
     requests: Ints
     errors: Ints
+    refused: Ints
     rows: Ints
     nans: Ints
     latency: Counts = field(default_factory=dict)
