@@ -10,6 +10,8 @@ import numpy as np
 from penstock.components.serving_model.folder import ModelFolder
 from penstock.components.step_io.errors import StepError
 
+Packed = tuple[np.ndarray, np.ndarray]
+
 
 class Predictor:
     """A loaded model. Safe to call from several threads."""
@@ -42,6 +44,7 @@ class Predictor:
             )
         self._numbers = [found.name for found in folder.inputs if found.dtype == "float64"]
         self._texts = [found.name for found in folder.inputs if found.dtype == "string"]
+        self._words = {text.encode(): text for text in folder.classes}
         self._call = self._packed(signature)
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -49,19 +52,26 @@ class Predictor:
 
         The shapes are (n,): score, label, prediction; (n, classes): probabilities.
         """
-        tf, n = self._tf, len(next(iter(columns.values())))
-        numbers = np.empty((n, len(self._numbers)))
+        return self.predict_packed(*self.pack(columns))
+
+    def pack(self, columns: Mapping[str, np.ndarray]) -> Packed:
+        """Return columns as two blocks, numbers (n, …) and texts (n, …), which several requests can join."""
+        n = len(next(iter(columns.values())))
+        numbers, texts = np.empty((n, len(self._numbers))), np.empty((n, len(self._texts)), object)
         for at, name in enumerate(self._numbers):
             numbers[:, at] = columns[name]
-        texts = np.empty((n, len(self._texts)), object)
         for at, name in enumerate(self._texts):
             texts[:, at] = columns[name]
-        outputs = self._call(tf.constant(numbers), tf.constant(texts, tf.string))
+        return numbers, texts
+
+    def predict_packed(self, numbers: np.ndarray, texts: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what `predict` returns, for blocks that `pack` made."""
+        constant = self._tf.constant
+        outputs = self._call(constant(numbers), constant(texts, self._tf.string))
         found = {name: tensor.numpy() for name, tensor in outputs.items()}
         if "label" in found:
-            words = {text.encode(): text for text in self.folder.classes}
             labels = found["label"].reshape(-1).tolist()
-            found["label"] = np.array([words.get(o) or o.decode() for o in labels], object)
+            found["label"] = np.array([self._words.get(text) or text.decode() for text in labels], object)
         return {
             name: values if name == "probabilities" else values.reshape(-1) for name, values in found.items()
         }

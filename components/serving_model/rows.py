@@ -5,7 +5,7 @@ Missing (null, or no such key) is NaN for a number and "" for a text, as in trai
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,8 @@ def columns_of(instances: Sequence[Mapping[str, Any]], inputs: Sequence[Input]) 
         if not isinstance(instance, Mapping):
             raise BadRow("", row, f"is {shown(instance)}, expected an object of features by name")
         if not instance.keys() <= known:
-            raise _unknown(next(name for name in instance if name not in known), row, known)
+            name = str(next(name for name in instance if name not in known))
+            raise BadRow(name, row, unknown_field(name, known))
     return {found.name: _column([row.get(found.name) for row in instances], found) for found in inputs}
 
 
@@ -71,6 +72,12 @@ def check_column(values: np.ndarray, found: Input) -> np.ndarray:
             raise _missing(found, int(empty[0]))
         return column
     return _column([_plain(value, found, row) for row, value in enumerate(values.tolist())], found)
+
+
+def unknown_field(name: str, known: Iterable[str]) -> str:
+    """Return what is wrong with a name that no input has."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return "is no input of the model" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def shown(value: Any) -> str:
@@ -155,9 +162,3 @@ def _missing(found: Input, row: int) -> BadRow:
 def _wrong(value: Any, found: Input, row: int) -> BadRow:
     expected = "a text" if found.dtype == "string" else EXPECTED[found.type]
     return BadRow(found.name, row, f"is {shown(value)}, expected {expected}")
-
-
-def _unknown(name: str, row: int, known: set[str]) -> BadRow:
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return BadRow(str(name), row, f"is no input of the model{hint}")
