@@ -25,6 +25,8 @@ IDLE_TIMEOUT_S = (
     4  # of a connection to a worker; uvicorn closes its own after 5 s, and the first to close is safe
 )
 CHECK_INTERVAL_S, CHECK_TIMEOUT_S = 5, 5
+LIMITS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+NO_LIMIT = 1_000_000  # Envoy's 1024 and 3 are for fleets; how much a worker takes is for the service to say
 # A request that a worker had begun is not sent again: one that kills its worker would kill the next one too.
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 
@@ -206,7 +208,12 @@ def _cluster(name: str, protocol: str, ready_path: str, folder: Path) -> Json:
         "eds_cluster_config": {"eds_config": _file(folder / endpoints_file(version, protocol))},
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},  # never to a worker that is not ready
+        "ignore_health_on_host_removal": True,  # else a worker that leaves stays until it stops answering
+        "circuit_breakers": {"thresholds": [dict.fromkeys(LIMITS, NO_LIMIT)]},
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": 0},  # never to a worker that is not ready
+            "update_merge_window": "0s",  # else Envoy's threads hear a second later that a worker is healthy
+        },
         "health_checks": [
             {
                 "timeout": f"{CHECK_TIMEOUT_S}s",
@@ -234,7 +241,8 @@ def _retry_policy() -> Json:
         "num_retries": 3,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
         "retry_host_predicate": [{"name": "previous_hosts", "typed_config": {"@type": previous}}],
-        "host_selection_retry_max_attempts": 3,
+        # Picks of a replica before giving in to one that has failed; a dead one is picked often, it has no load.
+        "host_selection_retry_max_attempts": 20,
     }
 
 

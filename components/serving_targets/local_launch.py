@@ -26,6 +26,7 @@ LAUNCHER, STATUS = "launcher.json", "status.json"
 SUPERVISOR_LOCK = "supervisor.lock"
 SUPERVISOR_LOG = "supervisor.log"
 MODULE = "penstock.components.serving_targets.local_supervisor"
+START_S = 10.0
 RUN_VARIABLE = "PENSTOCK_RUN_DIR"  # by which a run's runner finds, and ends, what its steps have left behind
 
 
@@ -99,7 +100,7 @@ def supervisor_lock(folder: Path, wait_s: float = 3.0) -> Iterator[bool]:
 
 
 def start_supervisor(folder: Path, with_me: bool = False) -> "subprocess.Popen[bytes]":
-    """Start the supervisor of an endpoint.
+    """Start the supervisor of an endpoint; it has its lock when this returns.
 
     Args:
         folder: The endpoint's.
@@ -108,11 +109,10 @@ def start_supervisor(folder: Path, with_me: bool = False) -> "subprocess.Popen[b
     launcher = read_launcher(folder)
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    (folder / STATUS).unlink(missing_ok=True)
     env = {name: value for name, value in os.environ.items() if name != RUN_VARIABLE}
     env["PYTHONPATH"] = launcher.python_path
     with (logs / SUPERVISOR_LOG).open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [launcher.python, "-m", MODULE, str(folder)],
             env=env,
             cwd=folder,
@@ -122,6 +122,10 @@ def start_supervisor(folder: Path, with_me: bool = False) -> "subprocess.Popen[b
             start_new_session=True,
             preexec_fn=end_with_parent() if with_me else None,
         )
+    deadline = time.monotonic() + START_S
+    while not is_running(folder) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return process
 
 
 def read_status(folder: Path) -> dict[str, Any]:

@@ -190,6 +190,7 @@ def main(folder: Path) -> int:
         if not mine:
             log.info("another process supervises %s", folder)
             return 0
+        (folder / STATUS).unlink(missing_ok=True)  # of one that was killed
         supervisor = Supervisor(folder)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, supervisor.stop)

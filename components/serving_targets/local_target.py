@@ -217,6 +217,33 @@ class LocalTarget:
             time.sleep(POLL_S)
         return ran
 
+    def exists(self) -> bool:
+        """Tell whether the endpoint was ever made."""
+        return self.file.read() is not None
+
+    def start(self) -> None:
+        """Let the endpoint run, if it was stopped."""
+
+        def start(state: State) -> None:
+            state["stopped"] = False
+
+        self.file.change("start", start, "", "")
+
+    def wait_until_ready(self, wait_s: float = READY_S) -> None:
+        """Wait until all versions are ready, as after a start with versions that were there before.
+
+        Raises:
+            StepError: They are not, in time.
+        """
+
+        def up(state: State, status: Mapping[str, Any]) -> bool:
+            return all(
+                status["versions"].get(version, {}).get("ready", 0) >= wanted["replicas"]
+                for version, wanted in state["versions"].items()
+            )
+
+        self._wait_or_say(wait_s, up, "not all versions are ready")
+
     def ensure_running(self) -> None:
         """Start the supervisor unless it is alive; one that was killed goes on with the state as it was.
 
