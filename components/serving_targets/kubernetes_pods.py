@@ -1,5 +1,6 @@
 """Why the pods of a version are not ready, in Kubernetes' own words: the image, a crash, memory, no room."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ LastLine = Callable[[str, bool], str]  # pod, whether of the container before â†
 NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 NOT_MADE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 CRASHES = 2  # restarts after which waiting longer is no use
+SETTLED_S = 15.0  # a registry or a secret may be a moment late
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Problem:
     """Why a pod does not serve."""
 
     text: str
-    lasting: bool = False  # time alone will not mend it
+    patience_s: float = math.inf  # once it has been there this long, time will not mend it
 
 
 def pods_problem(pods: list[Json], last_line: LastLine) -> Problem | None:
@@ -28,7 +30,7 @@ def pods_problem(pods: list[Json], last_line: LastLine) -> Problem | None:
         last_line: Reads the last line of a log.
     """
     found = [problem for pod in pods if not ending(pod) and (problem := _problem(pod, last_line))]
-    return max(found, key=lambda problem: problem.lasting, default=None)
+    return min(found, key=lambda problem: problem.patience_s, default=None)
 
 
 def restarts(pods: list[Json]) -> int:
@@ -50,7 +52,7 @@ def refused_pods(deployment: Json) -> Problem | None:
     """Return why no pod is made for a Deployment (a quota, an account that is not there), if so."""
     for one in (deployment.get("status") or {}).get("conditions") or []:
         if one["type"] == "ReplicaFailure" and one["status"] == "True":
-            return Problem(f"no pod can be made: {_short(one.get('message', ''))}", lasting=True)
+            return Problem(f"no pod can be made: {_short(one.get('message', ''))}", SETTLED_S)
     return None
 
 
@@ -75,11 +77,11 @@ def _problem(pod: Json, last_line: LastLine) -> Problem | None:
                 f"the image {container.get('image', '')} cannot be pulled: {message or reason}", True
             )
         if reason in NOT_MADE:
-            return Problem(f"the container cannot be made: {message or reason}", True)
+            return Problem(f"the container cannot be made: {message or reason}", SETTLED_S)
         ended = state.get("terminated") or before
         if ended:
-            lasting = container.get("restartCount", 0) >= CRASHES
-            return Problem(_crash(pod, container, ended, last_line, "terminated" not in state), lasting)
+            patience_s = 0.0 if container.get("restartCount", 0) >= CRASHES else math.inf
+            return Problem(_crash(pod, container, ended, last_line, "terminated" not in state), patience_s)
         if "running" in state:
             said = last_line(name, False)
             return Problem(f"pod {name} runs and is not ready" + (f"; it said last: {said}" if said else ""))

@@ -23,8 +23,8 @@ from penstock.components.step_io.errors import StepError
 
 POLL_S = 1.0
 SAY_AGAIN_S = 15.0
-LASTING_S = 15.0  # a problem that time does not mend is believed after this
 LOG_LINES = 20
+NO_LOG = "unable to retrieve container logs"  # what a node says in place of a log
 
 Json = dict[str, Any]
 _log = logging.getLogger(__name__)
@@ -59,7 +59,9 @@ class Rollout:
             StepError: They are not within `wait_s` seconds, or will never be; with the reason.
         """
         began = time.monotonic()
-        said, said_at, lasting_since = "", began, 0.0
+        said, said_at = "", began
+        problem: Problem | None = None
+        since = began  # when the problem was first seen
         while True:
             found = self.cluster.get("Deployment", object_name(self.endpoint, version.version))
             if found is None:
@@ -70,20 +72,19 @@ class Rollout:
                     "version %s of %s: %d of %d replicas ready", version.version, self.endpoint, ready, wanted
                 )
                 return
+            now, before = time.monotonic(), problem
             problem = refused_pods(found) or self._problem(version.version)
-            now = time.monotonic()
+            since = since if before and problem and before.patience_s == problem.patience_s else now
             text = f"{ready} of {wanted} replicas ready" + (f"; {problem.text}" if problem else "")
             if text != said or now - said_at > SAY_AGAIN_S:
                 _log.info(
                     "version %s of %s after %.0f s: %s", version.version, self.endpoint, now - began, text
                 )
                 said, said_at = text, now
-            lasting_since = (lasting_since or now) if problem and problem.lasting else 0.0
-            hopeless = bool(lasting_since) and now - lasting_since >= LASTING_S
+            hopeless = problem is not None and now - since >= problem.patience_s
             if hopeless or now - began >= wait_s:
                 self._tell_logs(version.version)
-                after = "" if hopeless else f" after {wait_s:.0f} s"
-                raise StepError(text if not after else f"{text}{after}")
+                raise StepError(text if hopeless else f"after {wait_s:.0f} s {text}")
             time.sleep(POLL_S)
 
     def deployments(self) -> list[Json]:
@@ -97,7 +98,8 @@ class Rollout:
     def last_line(self, pod: str, previous: bool) -> str:
         """Return the last line that a pod's server printed."""
         lines = self.cluster.log(pod, CONTAINER, LOG_LINES, previous=previous).splitlines()
-        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+        said = [line.strip()[:300] for line in lines if line.strip() and not line.startswith(NO_LOG)]
+        return said[-1] if said else ""
 
     def remove(self, version: str, wait_s: float) -> None:
         """Remove the objects of a version, or of all versions where it is empty; its last requests end first.
