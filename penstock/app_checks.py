@@ -20,7 +20,8 @@ COLUMN_KEYS: tuple[KeyPath, ...] = (("validation", "drift_thresholds", "features
 def check_sections(document: Document, folder_name: str) -> Iterator[Fault]:
     """Yield the faults that need no schema."""
     yield from _name(document, folder_name)
-    yield from _window(document)
+    yield from _window(document, "data")
+    yield from _window(document, "batch_prediction")
     yield from _label(document)
     yield from _cleaning(document)
     yield from _split(document)
@@ -124,17 +125,18 @@ def _name(document: Document, folder_name: str) -> Iterator[Fault]:
         )
 
 
-def _window(document: Document) -> Iterator[Fault]:
+def _window(document: Document, section: str) -> Iterator[Fault]:
     event_time = at(document.value, ("data", "event_time"))
-    since, until = (text_at(document.value, ("data", key)) for key in ("since", "until"))
+    since, until = (text_at(document.value, (section, key)) for key in ("since", "until"))
     for key, text in (("since", since), ("until", until)):
         if text and event_time in (None, ""):
             yield document.fault(
-                ("data", key), "a window needs data.event_time, the column with the time of the event"
+                (section, key), "a window needs data.event_time, the column with the time of the event"
             )
     if since and since.startswith("P") and not until:
         yield document.fault(
-            ("data", "since"), f"{since!r} is a duration before data.until, which is empty: set that as well"
+            (section, "since"),
+            f"{since!r} is a duration before {section}.until, which is empty: set that as well",
         )
     if since and until:
         try:
@@ -144,7 +146,7 @@ def _window(document: Document) -> Iterator[Fault]:
             return
         if is_empty:
             yield document.fault(
-                ("data", "until"), f"{until!r} is not after data.since {since!r}: the window is empty"
+                (section, "until"), f"{until!r} is not after {section}.since {since!r}: the window is empty"
             )
 
 

@@ -4,63 +4,11 @@ docs/app_yaml.md is generated from here. What one value alone cannot tell (is it
 together?) is checked in app_checks.py.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from penstock.app_dates import check_duration, to_time_us
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-def _check_time(value: object) -> object:
-    """Let ISO 8601 text through; '' is an open end."""
-    if isinstance(value, str) and value:
-        try:
-            to_time_us(value)
-        except ValueError:
-            raise PydanticCustomError(
-                "iso_time", "expected a date or time in ISO 8601, such as 2015-01-01 or 2015-01-01T06:00:00Z"
-            ) from None
-    return value
-
-
-def _check_start(value: object) -> object:
-    """Let ISO 8601 text through, also a duration; '' is an open end."""
-    if not isinstance(value, str) or not value.startswith("P"):
-        return _check_time(value)
-    try:
-        check_duration(value)
-    except ValueError:
-        raise PydanticCustomError(
-            "iso_duration", "expected a duration in ISO 8601, such as P365D, P1Y, P2W or PT6H"
-        ) from None
-    return value
-
-
-def _check_slice(value: object) -> object:
-    """Let a column or a list of columns through (a cross)."""
-    if isinstance(value, list) and value and all(isinstance(column, str) for column in value):
-        if len(set(value)) < len(value):
-            raise PydanticCustomError("slice_twice", "expected each column of a cross once")
-        return value
-    if not isinstance(value, str):
-        raise PydanticCustomError("slice", "expected a column, or a list of columns for a cross")
-    return value
-
-
-Time = Annotated[str, BeforeValidator(_check_time)]
-Start = Annotated[str, BeforeValidator(_check_start)]
-Slice = Annotated[Any, BeforeValidator(_check_slice)]
-Column = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
-
-
-class Section(BaseModel):
-    """What all sections share: no unknown keys, no silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+from penstock.app_types import Column, Name, Section, Share, Slice, Start, Time
 
 
 class Data(Section):
@@ -252,6 +200,35 @@ class Thresholds(Section):
     slices: SliceThresholds = Field(default=SliceThresholds(), description="Rules for slices.")
 
 
+class BatchPrediction(Section):
+    """What `penstock run batch_prediction` and `penstock predict` read, and what stands beside the predictions."""
+
+    source: str = Field(
+        default="",
+        description="File, glob, directory or URI, as `data.source`; empty takes `data.source` with its format and query.",
+    )
+    format: Literal["auto", "csv", "jsonl", "parquet"] = Field(
+        default="auto", description="Format of `source`; `auto` goes by file name."
+    )
+    query: str = Field(
+        default="", description="SQL (DuckDB) over the table `source`; empty reads all columns and rows."
+    )
+    since: Start = Field(
+        default="",
+        description="Start of the window of `data.event_time` (included): a date or time, or a duration before `until`; "
+        "empty is open. A schedule's `window` sets both.",
+    )
+    until: Time = Field(default="", description="End of the window (excluded); empty is open.")
+    key: list[Column] = Field(
+        default=[],
+        description="Columns that stand beside the predictions; [] takes all that are no inputs of the model, or, "
+        "where there are none, the row's number.",
+    )
+    max_unscored: Share = Field(
+        default=0.0, description="Share of the rows that may have no prediction; more block."
+    )
+
+
 class AppConfig(Section):
     """A whole app.yaml."""
 
@@ -281,6 +258,9 @@ class AppConfig(Section):
     evaluation: Evaluation = Field(default=Evaluation(), description="How the model is measured.")
     thresholds: Thresholds = Field(
         default=Thresholds(), description="What a model must hold to be registered."
+    )
+    batch_prediction: BatchPrediction = Field(
+        default=BatchPrediction(), description="What batches of predictions are made of."
     )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of everything random.")
     promote: bool = Field(default=True, description="Make a model that passes the champion at once.")

@@ -12,7 +12,7 @@ from penstock.components.step_io.values import coerce
 from penstock.nearest import did_you_mean
 from penstock.signature import Parameter, read_signature
 
-# Which value of app.yaml each pipeline parameter takes.
+# Which value of app.yaml each parameter of the training pipeline takes; other pipelines have those below.
 PARAMETERS: dict[str, KeyPath] = {
     "model_name": ("model_name",),
     "source": ("data", "source"),
@@ -44,6 +44,21 @@ PARAMETERS: dict[str, KeyPath] = {
     "seed": ("seed",),
     "promote": ("promote",),
 }
+
+BATCH_PREDICTION: dict[str, KeyPath] = {
+    "model_name": ("model_name",),
+    "source": ("batch_prediction", "source"),
+    "format": ("batch_prediction", "format"),
+    "query": ("batch_prediction", "query"),
+    "event_time": ("data", "event_time"),
+    "event_time_unit": ("data", "event_time_unit"),
+    "since": ("batch_prediction", "since"),
+    "until": ("batch_prediction", "until"),
+    "rows_per_shard": ("data", "rows_per_shard"),
+    "key": ("batch_prediction", "key"),
+    "max_unscored": ("batch_prediction", "max_unscored"),
+}
+OF_PIPELINES = {"batch_prediction": BATCH_PREDICTION}
 
 # Parameters that no app determines, and where each comes from.
 FROM_THE_RUNNER = {
@@ -89,7 +104,8 @@ def parse_overrides(
     if not overrides:
         return []
     declared = pipeline_parameters(pipeline)
-    settable = [name for name in declared if name in PARAMETERS]
+    paths = paths_of(pipeline)
+    settable = [name for name in declared if name in paths]
     found: list[Override] = []
     faults: list[Fault] = []
     for key, text, words in _pairs(overrides):
@@ -107,10 +123,22 @@ def parse_overrides(
                 expected = EXPECTED.get(declared[key].type, "text")
                 faults.append(Fault(words, (), f"{text!r} does not fit, expected {expected}"))
                 continue
-            found.append(Override(key, PARAMETERS[key], _from_here(key, value), words))
+            found.append(Override(key, paths[key], _from_here(key, value), words))
     if faults:
         raise AppError(faults)
     return found
+
+
+def paths_of(pipeline: str) -> dict[str, KeyPath]:
+    """Return which value of app.yaml each parameter of a pipeline takes."""
+    return OF_PIPELINES.get(pipeline, PARAMETERS)
+
+
+def defaults_for(parameters: Mapping[str, Any], pipeline: str) -> dict[str, Any]:
+    """Return an environment's defaults without those that only other pipelines have."""
+    declared = pipeline_parameters(pipeline)
+    others = {*PARAMETERS, *(name for paths in OF_PIPELINES.values() for name in paths)} - declared.keys()
+    return {name: value for name, value in parameters.items() if name not in others}
 
 
 def pipeline_parameters(pipeline: str) -> dict[str, Parameter]:

@@ -78,6 +78,7 @@ def deliver(
     """
     from penstock.app_config import load_app
     from penstock.app_files import app_version, plan_publication
+    from penstock.app_overrides import defaults_for
     from penstock.argument_checks import check_arguments
     from penstock.compile_pipeline import compile_pipeline
     from penstock.published_data import plan_source
@@ -85,7 +86,7 @@ def deliver(
 
     root = PipelineRoot(environment)
     compiled = compile_pipeline(pipeline, project)
-    found = load_app(project, app).with_overrides(environment.parameters, pipeline)
+    found = load_app(project, app).with_overrides(defaults_for(environment.parameters, pipeline), pipeline)
     settings = found.arguments(overrides, pipeline)
     declared = compiled["root"].get("inputDefinitions", {}).get("parameters", {})
     values = {name: value for name, value in settings.items() if name in declared and value is not None}

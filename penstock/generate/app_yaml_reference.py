@@ -7,7 +7,7 @@ from pydantic.fields import FieldInfo
 
 from penstock.app_metrics import METRICS
 from penstock.app_models import AppConfig
-from penstock.app_overrides import PARAMETERS
+from penstock.app_overrides import BATCH_PREDICTION, PARAMETERS
 from penstock.components.tabular_model.settings import SETTINGS, TUNING, Setting
 from penstock.generate.model_tables import cell, is_list, number, section, sections_of, table
 
@@ -84,4 +84,12 @@ def _overrides() -> str:
         "|---|---|",
     ]
     lines += [f"| `{name}` | `{'.'.join(map(str, path))}` |" for name, path in PARAMETERS.items()]
+    lines += [
+        "",
+        "`penstock run batch_prediction` takes these:",
+        "",
+        "| Parameter | Key |",
+        "|---|---|",
+    ]
+    lines += [f"| `{name}` | `{'.'.join(map(str, path))}` |" for name, path in BATCH_PREDICTION.items()]
     return "\n".join(lines)

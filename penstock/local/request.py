@@ -34,11 +34,13 @@ def pipeline_arguments(request: Request, ir: dict[str, Any], version: str) -> tu
     """
     from penstock.app_config import load_app
     from penstock.app_files import app_version, publish
+    from penstock.app_overrides import defaults_for
     from penstock.local.local_environment import local_environment
 
     project = request.project
     environment = local_environment(project)
-    app = load_app(project, request.app).with_overrides(environment.parameters, request.pipeline)
+    defaults = defaults_for(environment.parameters, request.pipeline)
+    app = load_app(project, request.app).with_overrides(defaults, request.pipeline)
     settings = app.arguments(request.overrides, request.pipeline)
     published = publish(app.folder, project.state, app.name, app.config.schema_file)
     declared = ir["root"].get("inputDefinitions", {}).get("parameters", {})
