@@ -67,7 +67,7 @@ def seen(target: Target) -> dict[str, Any]:
 
 
 def folders_of(target: Target) -> tuple[str, ...]:
-    return () if target.is_service else tuple(sorted(IMAGES.needed(target.name)))
+    return tuple(sorted(IMAGES.needed(target.code))) if target.code else ()
 
 
 def configuration(reference: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_image_runs_its_command_as_a_user_without_rights(target: Target) -> None
 def test_image_is_written_to_in_tmp_only(target: Target) -> None:
     found = seen(target)
     assert found["writing"].pop("/tmp") == "works"
-    missing = {"/step": "ENOENT"} if target.is_service else {}
+    missing = {} if target.code else {"/step": "ENOENT"}
     assert found["writing"] == {**dict.fromkeys(found["writing"], "EROFS"), **missing}
     assert found["home"] == "/tmp"
 
