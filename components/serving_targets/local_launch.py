@@ -110,7 +110,7 @@ def start_supervisor(folder: Path, with_me: bool = False) -> "subprocess.Popen[b
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     env = {name: value for name, value in os.environ.items() if name != RUN_VARIABLE}
-    env["PYTHONPATH"] = launcher.python_path
+    env |= {"PYTHONPATH": launcher.python_path, "PENSTOCK_LOG_FORMAT": "text"}
     with (logs / SUPERVISOR_LOG).open("ab") as output:
         process = subprocess.Popen(
             [launcher.python, "-m", MODULE, str(folder)],
