@@ -13,6 +13,8 @@ from penstock.components.html_report.numbers import number, tick_label, ticks
 from penstock.components.html_report.page import Html, escape
 
 LABELS = 150.0  # width of the names, in units of the view box
+NAMES = 224.0  # the same where a name stands with its value
+NUMBER = 62.0  # width of a signed number beside its bar
 ROW = 26
 DOTS = 250  # of one feature: more add nothing to the eye
 # Low values to high: from the first colour of the style sheet to the second.
@@ -22,16 +24,18 @@ NO_ORDER = "var(--s5)"
 
 def signed_bars(labels: Sequence[str], values: Sequence[float], title: str, caption: str = "") -> str:
     """Draw bars to the right of a common line for positive values, to the left for negative ones."""
-    left, right = 214.0, WIDTH - 58.0
     low, high = min([*values, 0.0]), max([*values, 0.0])
+    left, right = NAMES, WIDTH - 4.0
+    start = left + (NUMBER if low < 0 else 4)
+    room = right - (NUMBER if high > 0 else 4) - start
     span = (high - low) or 1.0
-    zero = left + 40 + (right - left - 40) * (-low / span)
+    zero = start + room * (-low / span)
     parts, y = [], 28
     for label, value in zip(labels, values, strict=True):
-        length = (right - left - 40) * abs(value) / span
+        length = room * abs(value) / span
         style, sign = ("f1", "+") if value > 0 else ("f0", "−" if value < 0 else "")
         x = zero if value >= 0 else zero - length
-        parts.append(_text(left - 6, y + 11, _shorten(label, left - 10), "end"))
+        parts.append(_text(left - 6, y + 11, _shorten(label, left), "end"))
         parts.append(
             f'<rect class="{style}" x="{x:.1f}" y="{y}" width="{max(length, 0.5):.1f}" height="14" rx="2"/>'
         )
@@ -107,11 +111,12 @@ def beeswarm(
 
 
 def shaded(text: str, strength: float) -> Html:
-    """Return a table cell whose background tells a share from 0 to 1; the number stands in it as well."""
-    percent = round(60 * min(max(strength, 0.0), 1.0))
+    """Return a table cell shaded from -1, the style's first colour, to 1, its second; the number stands in it."""
+    colour = "var(--s1)" if strength > 0 else "var(--s0)"
+    percent = round(55 * min(abs(strength), 1.0))
     return Html(
         f'<span style="display:block;margin:-.4rem -.7rem;padding:.4rem .7rem;'
-        f'background:color-mix(in srgb,var(--s0) {percent}%,transparent)">{escape(text)}</span>'
+        f'background:color-mix(in srgb,{colour} {percent}%,transparent)">{escape(text)}</span>'
     )
 
 

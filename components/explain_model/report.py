@@ -1,5 +1,6 @@
 """The explanation as a page for people: what matters, in which direction, where, and for single rows."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from penstock.components.metric_words.estimates import estimate_text
 MOST_DRAWN = 15
 MOST_LISTED = 200
 MOST_BY_VALUE = 6
-MOST_SLICES = 120
-SLICE_COLUMNS = 8
+SLICE_COLUMNS = 6
 EXAMPLE_BARS = 8
 WORDS = {
     "raises": "higher raises it",
@@ -44,10 +44,13 @@ def write_report(summary: Content, explained: Explained, path: Path) -> None:
 
 def _head(page: Page, summary: Content) -> None:
     first, *rest = summary["features"][:3]
-    text = f"{first['name']} moves the {summary['explained']} most: by {estimate_text(first['mean_abs'])} in the mean"
-    if rest:
-        text += "; then " + " and ".join(f"{one['name']} ({estimate_text(one['mean_abs'])})" for one in rest)
-    page.verdict("info", text + ".")
+    rest = [one for one in rest if one["mean_abs"]["value"]]
+    if first["mean_abs"]["value"]:
+        text = f"{first['name']} moves the {summary['explained']} most, by {_size(first)} in the mean"
+        text += f"; then {' and '.join(one['name'] + ', by ' + _size(one) for one in rest)}." if rest else "."
+    else:
+        text = f"No input moves the {summary['explained']}: it is the same for all rows."
+    page.verdict("info", text)
     few = sum(one["share"] >= 0.01 for one in summary["features"])
     page.facts(
         {
@@ -65,6 +68,10 @@ def _head(page: Page, summary: Content) -> None:
         "add up to the output. They describe the model, not the world: what is moved together in the data is "
         "not told apart from cause and effect."
     )
+
+
+def _size(one: Content) -> str:
+    return number(one["mean_abs"]["value"], 3)
 
 
 def _overall(page: Page, summary: Content, explained: Explained) -> None:
@@ -109,17 +116,19 @@ def _overall(page: Page, summary: Content, explained: Explained) -> None:
         ]
         rows.append(row)
     level = share(summary["confidence"], 0 if summary["confidence"] * 100 % 1 < 1e-9 else 1)
-    page.table(columns, rows, caption=f"In brackets: {level} confidence intervals over the explained rows.")
+    page.table(columns, rows, caption="All inputs")
+    page.note(f"In brackets: {level} confidence intervals over the explained rows. ρ: rank correlation.")
     if len(summary["features"]) > MOST_LISTED:
         page.note(f"{MOST_LISTED} of {len(summary['features'])} inputs; all are in explanation.json.")
 
 
-def _direction(one: Content) -> str:
+def _direction(one: Content) -> Html:
     if one["direction"] is None:
-        return "by value, below" if one["by_value"] else "by value"
+        return Html("by value")
     word = WORDS[one["direction"]["word"]]
     rho = one["direction"]["spearman"]["value"]
-    return word if rho is None else f"{word} (ρ = {rho:+.2f})"
+    text = word if rho is None else f"{word} (ρ {rho:+.2f})"
+    return Html(f'<span style="white-space:nowrap">{escape(text)}</span>')
 
 
 def _values(page: Page, summary: Content) -> None:
@@ -168,38 +177,45 @@ def _slices(page: Page, summary: Content) -> None:
     if not summary["slices"]:
         return
     page.heading("Slices")
-    names = [one["name"] for one in summary["features"][:SLICE_COLUMNS]]
+    inputs = summary["features"][:SLICE_COLUMNS]
     parts = [part for part in summary["slices"] if part["features"]]
     few = len(summary["slices"]) - len(parts)
-    top = max((part["features"][name]["mean_abs"]["value"] for part in parts for name in names), default=0.0)
-    rows: list[list[Any]] = []
-    for part in parts[:MOST_SLICES]:
-        cells = []
-        for name in names:
-            one = part["features"][name]
-            size, mean = one["mean_abs"]["value"], one["mean"]
-            arrow = "↑" if mean["low"] > 0 else "↓" if mean["high"] < 0 else ""
-            said = {"↑": "raises", "↓": "lowers", "": ""}[arrow]
-            mark = f' <span aria-label="{said}">{arrow}</span>' if arrow else ""
-            cells.append(
-                drawings.shaded(Html(f"{escape(number(size, 3))}{mark}"), size / top if top else 0.0)
-            )
-        rows.append([part["name"], part["rows"], number(part["mean_output"], 3), *cells])
-    page.table(
-        [
-            Column("Slice"),
-            Column("Rows", numeric=True),
-            Column("Mean output", numeric=True),
-            *(Column(name, numeric=True) for name in names),
-        ],
-        rows,
-        caption="Mean absolute attribution of the inputs that matter most, the darker the more. ↑ and ↓: in the mean "
-        "the input raises or lowers the output in this slice, with its interval on one side of 0.",
+    page.text(
+        "Mean absolute attributions of the inputs that matter most. Orange: the input matters more in the slice "
+        "than for all rows; blue: less. ↑ and ↓: in the mean it raises or lowers the output in this slice, "
+        "with its interval on one side of 0."
     )
+    columns = [Column("Slice"), Column("Rows", numeric=True), Column("Mean output", numeric=True)]
+    columns += [Column(one["name"], numeric=True) for one in inputs]
+    whole = {one["name"]: one for one in summary["features"]}
+    everything = ["All rows", summary["rows"], number(summary["mean_output"], 3)]
+    everything += [_slice_cell(one, one["mean_abs"]["value"]) for one in inputs]
+    for number_of, by in enumerate(dict.fromkeys(tuple(part["by"]) for part in parts)):
+        inside = [part for part in parts if tuple(part["by"]) == by]
+        rows = [
+            [
+                " × ".join(part["value"].values()),
+                part["rows"],
+                number(part["mean_output"], 3),
+                *(
+                    _slice_cell(part["features"][one["name"]], whole[one["name"]]["mean_abs"]["value"])
+                    for one in inputs
+                ),
+            ]
+            for part in inside[:MOST_LISTED]
+        ]
+        with page.details(f"{' × '.join(by)}: {len(inside)} slices", open_=number_of == 0):
+            page.table(columns, [everything, *rows], caption=f"By {' × '.join(by)}")
     if few:
         page.note(f"{few} more slices have fewer than 10 explained rows; more `rows` would show them.")
-    if len(parts) > MOST_SLICES:
-        page.note(f"{MOST_SLICES} of {len(parts)} slices; all, with intervals, are in explanation.json.")
+
+
+def _slice_cell(one: Content, whole: float) -> Html:
+    size, mean = one["mean_abs"]["value"], one["mean"]
+    arrow, said = ("↑", "raises") if mean["low"] > 0 else ("↓", "lowers") if mean["high"] < 0 else ("", "")
+    mark = f' <span role="img" aria-label="{said}">{arrow}</span>' if arrow else ""
+    doubled = math.log2(max(size, 1e-300) / whole) if whole else 0.0
+    return drawings.shaded(Html(f"{escape(number(size, 3))}{mark}"), doubled / 2)
 
 
 def _examples(page: Page, summary: Content) -> None:
@@ -213,8 +229,8 @@ def _examples(page: Page, summary: Content) -> None:
         if rest:
             labels.append(f"{len(rest)} more inputs")
             values.append(sum(one["attribution"] for one in rest))
-        about = f"class {part['class']}, " if len(summary["targets"]) > 1 else ""
-        title = f"Row {part['row']}: {about}{part['output'].removesuffix('ies') + 'y' if part['output'] == 'probabilities' else part['output']} {number(part['value'])}"
+        what = f"probability of {part['class']}" if part["output"] == "probabilities" else part["output"]
+        title = f"Row {part['row']}: {what} {number(part['value'])}"
         page.figure(
             drawings.signed_bars(labels, values, title),
             caption=f"From the baseline {number(part['baseline'])} to {number(part['value'])}.",
