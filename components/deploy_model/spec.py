@@ -10,6 +10,7 @@ def deploy_model(
     challenger: dsl.OutputPath(str),
     weights: dsl.OutputPath(dict),
     revision: dsl.OutputPath(int),
+    began: dsl.OutputPath(str),
     since: dsl.OutputPath(str),
     url: dsl.OutputPath(str),
     endpoint: str = "",
@@ -29,6 +30,7 @@ def deploy_model(
         challenger: Version with the alias challenger; empty when there is none.
         weights: Percent of the traffic by version.
         revision: Of the endpoint; what is decided on it counts only as long as it holds.
+        began: When the challenger got its first share, UTC, ISO 8601.
         since: When the weights were last changed, UTC, ISO 8601.
         url: Where the endpoint answers.
         endpoint: Name of the endpoint; empty takes the model's.

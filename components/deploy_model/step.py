@@ -20,6 +20,7 @@ class Outputs(NamedTuple):
     challenger: str
     weights: dict
     revision: int
+    began: str
     since: str
     url: str
 
@@ -47,6 +48,7 @@ def run(
         challenger=str(found.challenger.number) if found.challenger and found.active else "",
         weights=dict(found.endpoint.weights),
         revision=found.endpoint.revision,
+        began=found.began,
         since=found.since,
         url=found.endpoint.url,
     )

@@ -24,7 +24,7 @@ from penstock.components.step_io.errors import StepError
 
 log = logging.getLogger(__name__)
 
-LONGEST_WHY = 300  # characters of the reasons in a tag
+LONGEST_WHY, LONGEST_BY = 200, 60  # characters: a tag of old MLflow servers holds 500
 BEGIN, CONTINUE, ADVANCE, PROMOTE, ROLLBACK, STOP = (
     "begin",
     "continue",
@@ -151,7 +151,7 @@ def carry_out(
         try:
             target.shift({challenger: WHOLE}, revision=revision, by=by, why=why)
         except Conflict:
-            record(store, found.challenger, BEGIN, ["a promotion was not done: the endpoint had changed"], by)
+            record(store, found.challenger, ADVANCE, ["not promoted: the endpoint had changed"], by)
             raise
         _no_shadow(target, by, why)
         _crown(store, found.challenger, reasons, by)
@@ -221,10 +221,12 @@ def tidy(target: Target, found: Standing, by: str) -> list[str]:
 
 def record(store: Store, version: Version, action: str, reasons: Sequence[str], by: str) -> None:
     """Write beside a version what was decided of it, by whom and why."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     decision: dict[str, Any] = {
         "action": action,
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "by": by,
+        "time": now,
+        "began": now if action == BEGIN else last_decision(version).get("began", ""),
+        "by": by[:LONGEST_BY],
         "why": "; ".join(reasons)[:LONGEST_WHY],
     }
     store.tag_version(version.model, version.number, {DECISION: json.dumps(decision, ensure_ascii=False)})

@@ -36,6 +36,11 @@ class Standing:
     since: str
 
     @property
+    def began(self) -> str:
+        """When the challenger got its first share, UTC, ISO 8601; empty before."""
+        return last_decision(self.challenger).get("began", "") if self.challenger else ""
+
+    @property
     def active(self) -> bool:
         """Whether a challenger is to be judged against a champion."""
         if self.champion is None or self.challenger is None:

@@ -55,6 +55,9 @@ def test_a_rollout_begins_beside_a_champion_that_serves(store, endpoint):
     assert [change.action for change in endpoint.changes] == ["deploy", "shift", "deploy", "shift"]
     assert found.active
     assert found.since == endpoint.changes[-1].time
+    assert found.began
+    decide(store, endpoint, "advance", {"1": 75, "2": 25})
+    assert read_standing(store, endpoint, "taxi").began == found.began
 
 
 def test_beginning_again_changes_nothing(store, endpoint):
@@ -161,6 +164,15 @@ def test_rollback_without_a_previous_version_is_one_sentence(store, endpoint):
     store.delete_alias("taxi", CHALLENGER)
     with pytest.raises(StepError, match="no previous version"):
         moves.roll_back(store, endpoint, "taxi", 1, "a person", "")
+
+
+def test_what_stands_beside_a_version_fits_into_a_tag_of_any_server(store, endpoint):
+    """A record that was cut short would let a challenger in again that was rolled back."""
+    begin(store, endpoint)
+    found = read_standing(store, endpoint, "taxi")
+    moves.carry_out(store, endpoint, found, "rollback", {}, ["ñ" * 5000], "y" * 500)
+    version = next(v for v in store.versions("taxi") if v.number == 2)
+    assert last_decision(version)["action"] == "rollback"
 
 
 def test_no_champion_is_one_sentence(store, endpoint):
