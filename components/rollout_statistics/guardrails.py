@@ -9,7 +9,7 @@ import math
 
 from penstock.components.rollout_statistics.histograms import distance, quantile
 from penstock.components.rollout_statistics.means import difference, scale_of_effects
-from penstock.components.rollout_statistics.rates import log_e_ratio, log_e_two_rates, rate_bounds
+from penstock.components.rollout_statistics.rates import log_e_ratio, log_e_two_rates
 from penstock.components.rollout_statistics.settings import Guardrails, Outcome
 from penstock.components.rollout_statistics.traffic import Finding, Ints, Traffic
 
@@ -72,7 +72,6 @@ def _rate(
     if use_later and later >= math.log(2 / alpha):
         alone_rate = k1[alone].sum() / n1[alone].sum()
         harmful = harmful or alone_rate - rate0 >= increase
-    low, high = (float(b) for b in rate_bounds(k1.sum(), n1.sum(), alpha))
     sentence = (
         f"the {what} is {_percent(rate1)} of {int(n1.sum()):,} {unit}, the champion's {_percent(rate0)} of "
         f"{int(n0.sum()):,}"
@@ -81,8 +80,6 @@ def _rate(
     numbers = {
         "challenger": float(rate1),
         "champion": float(rate0),
-        "challenger_low": low,
-        "challenger_high": high,
         "challenger_n": int(n1.sum()),
         "champion_n": int(n0.sum()),
         "log_evidence": max(together, later) if use_later else together,

@@ -75,14 +75,30 @@ def quantile(counts: Counts, share: float, alpha: float) -> Quantile:
     if n == 0:
         return Quantile(math.nan, 0.0, math.inf, 0)
     up_to = values.cumsum()
-    excluded = log_mixture(up_to, n) - log_likelihood(up_to, n, share) >= math.log(1 / alpha)
-    too_few, too_many = excluded & (up_to < share * n), excluded & (up_to > share * n)
-    low = duration_edges(bins[int(np.flatnonzero(too_few)[-1])])[1] if too_few.any() else 0.0
-    high = duration_edges(bins[int(np.flatnonzero(too_many)[0])])[1] if too_many.any() else math.inf
+    first, last = (int(at) for at in quantile_bins(values, share, alpha))
+    low = duration_edges(bins[first])[1] if first >= 0 else 0.0
+    high = duration_edges(bins[last])[1] if last < len(bins) else math.inf
     at = min(int(np.searchsorted(up_to, share * n)), len(bins) - 1)
     left, right = duration_edges(bins[at])
     inside = (share * n - (up_to[at] - values[at])) / values[at]
     return Quantile(left * (right / left) ** min(max(inside, 0.0), 1.0), low, high, n)
+
+
+def quantile_bins(values: Floats, share: float, alpha: float) -> tuple[Floats, Floats]:
+    """Return the bins whose upper limits bound a quantile from below (-1: none) and above (their number: none).
+
+    Args:
+        values: Counts in the order of the bins, shape (..., bins).
+        share: Which quantile.
+        alpha: Chance that either bound is ever wrong.
+    """
+    up_to = values.cumsum(axis=-1)
+    n = up_to[..., -1:]
+    excluded = log_mixture(up_to, n) - log_likelihood(up_to, n, share) >= math.log(1 / alpha)
+    # `up_to` rises: what is excluded as too few comes first, what is excluded as too many last.
+    too_few = (excluded & (up_to < share * n)).sum(axis=-1)
+    too_many = (excluded & (up_to > share * n)).sum(axis=-1)
+    return too_few - 1, values.shape[-1] - too_many
 
 
 class Distance(NamedTuple):
@@ -114,7 +130,7 @@ def distance(challenger: Counts, champion: Counts, alpha: float) -> Distance | N
     one, zero = in_groups(challenger, champion)
     p, q = one / one.sum(), zero / zero.sum()
     total_variation = 0.5 * float(np.abs(p - q).sum())
-    off = radius(one, alpha / 2) + radius(zero, alpha / 2)
+    off = float(radius(one, alpha / 2) + radius(zero, alpha / 2))
     middle = (p + q) / 2
     jensen_shannon = float(0.5 * (xlogy(p, p / middle) + xlogy(q, q / middle)).sum() / math.log(2))
     smooth_p, smooth_q = (one + 0.5) / (one + 0.5).sum(), (zero + 0.5) / (zero + 0.5).sum()
@@ -132,9 +148,15 @@ def in_groups(challenger: Counts, champion: Counts) -> tuple[Floats, Floats]:
     return np.bincount(group, one, GROUPS), np.bincount(group, zero, GROUPS)
 
 
-def radius(counts: Floats, alpha: float) -> float:
-    """Return how far in total variation the true distribution may lie from the counted one, over all looks."""
-    n, k = counts.sum(), len(counts)
-    largest = float(xlogy(counts, counts / n).sum())
-    mixture = float(gammaln(0.5 * k) - gammaln(n + 0.5 * k) + (gammaln(counts + 0.5) - gammaln(0.5)).sum())
-    return math.sqrt(max(math.log(1 / alpha) + largest - mixture, 0.0) / n / 2)
+def radius(counts: Floats, alpha: float) -> Floats:
+    """Return how far in total variation the truth may lie from what was counted, over all looks.
+
+    Args:
+        counts: Of each group, shape (..., groups).
+        alpha: Chance that it ever lies farther.
+    """
+    n, k = counts.sum(axis=-1), counts.shape[-1]
+    largest = xlogy(counts, counts / np.maximum(n, 1)[..., None]).sum(axis=-1)
+    each = (gammaln(counts + 0.5) - gammaln(0.5)).sum(axis=-1)
+    mixture = gammaln(0.5 * k) - gammaln(n + 0.5 * k) + each
+    return np.sqrt(np.maximum(math.log(1 / alpha) + largest - mixture, 0.0) / np.maximum(n, 1) / 2)

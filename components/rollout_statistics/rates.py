@@ -104,6 +104,13 @@ def log_e_ratio(
     Returns:
         Shape (...).
     """
+    return np.asarray(mix(log_ratios(events1, trials1, events0, trials0, ratio, above).sum(axis=-2)))
+
+
+def log_ratios(
+    events1: Any, trials1: Any, events0: Any, trials0: Any, ratio: float, above: bool = True
+) -> Floats:
+    """Return each period's log likelihood ratio of each alternative, shape (..., periods, alternatives)."""
     k1, n1, k0, n0 = np.broadcast_arrays(
         *(np.asarray(a, float)[..., None] for a in (events1, trials1, events0, trials0))
     )
@@ -111,5 +118,9 @@ def log_e_ratio(
     both = (n1 > 0) & (n0 > 0)
     n1, n0 = np.where(both, n1, 1.0), np.where(both, n0, 1.0)
     shrink = np.log((n1 * ratio * np.exp(log_change) + n0) / (n1 * ratio + n0))
-    log_ratio = np.where(both, k1 * log_change - (k1 + k0) * shrink, 0.0).sum(axis=-2)
+    return np.where(both, k1 * log_change - (k1 + k0) * shrink, 0.0)
+
+
+def mix(log_ratio: Floats) -> Floats:
+    """Return the log of the weighted mean over the alternatives, the last axis, of likelihood ratios."""
     return np.asarray(logsumexp(log_ratio + LOG_WEIGHTS, axis=-1))
