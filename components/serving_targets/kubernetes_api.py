@@ -14,12 +14,9 @@ from penstock.components.serving_targets.kubernetes_names import MANAGER
 from penstock.components.step_io.errors import StepError
 
 PATHS = {
-    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
-    "Event": "/api/v1/namespaces/{namespace}/events",
     "Pod": "/api/v1/namespaces/{namespace}/pods",
     "Service": "/api/v1/namespaces/{namespace}/services",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
-    "ReplicaSet": "/apis/apps/v1/namespaces/{namespace}/replicasets",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets",
     "Gateway": "/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/gateways",
@@ -91,20 +88,22 @@ class Cluster:
             **options,
         )
         if found is None:
-            raise StepError(f"the namespace {self.namespace} is not there: make it first")
+            raise StepError(
+                f"the namespace {self.namespace} is not there, or knows no {one['kind']}: make it first"
+            )
         return found
 
-    def write(self, one: Json) -> Json:
-        """Make an object, or replace it if it still has its `metadata.resourceVersion`.
+    def create(self, one: Json) -> Json:
+        """Make an object.
 
         Raises:
-            WriteConflict: It is there already, or has another version.
+            WriteConflict: It is there already.
         """
-        made = "resourceVersion" not in one["metadata"]
-        name = "" if made else one["metadata"]["name"]
-        found = self._call("post" if made else "put", one["kind"], name, body=one, field_manager=MANAGER)
+        found = self._call("post", one["kind"], "", body=one, field_manager=MANAGER)
         if found is None:
-            raise WriteConflict
+            raise StepError(
+                f"the namespace {self.namespace} is not there, or knows no {one['kind']}: make it first"
+            )
         return found
 
     def scale(self, deployment: str, replicas: int) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-LONGEST = 52  # of 63: room for what others append, such as `-history`
+LONGEST = 52  # of 63: room for what Kubernetes appends to the names of pods
 APPLICATION = "prediction-service"
 MANAGER = "penstock"  # who owns the fields that we set
 ANNOTATION = "penstock.io"

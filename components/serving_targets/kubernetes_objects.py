@@ -161,7 +161,8 @@ def _container(version: ModelVersion, settings: KubernetesSettings) -> Json:
         "--model-version",
         version.version,
     ]
-    arguments += ["--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT), *settings.options]
+    arguments += ["--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)]
+    arguments += ["--grace-s", str(settings.request_timeout_s), *settings.options]
     period_s = 2
     return {
         "name": CONTAINER,

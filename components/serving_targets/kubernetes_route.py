@@ -1,7 +1,7 @@
 """The traffic of an endpoint as a Gateway API HTTPRoute, and what such a route says.
 
 One route holds REST and gRPC, told apart by path, so that one write changes both. It is all the state there is: which
-versions a request may name, their shares, the shadow, and in annotations the revision and the last change.
+versions a request may name, their shares, the shadow, and in annotations the revision and the latest changes.
 
     path /inference.GRPCInferenceService, x-model-version: 3   → version 3, gRPC
     path /inference.GRPCInferenceService                       → by weights, gRPC
@@ -13,7 +13,6 @@ not deployed goes by weights, as a Gateway cannot answer by itself; the answer's
 Source: https://gateway-api.sigs.k8s.io/reference/spec/ (v1)
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +20,8 @@ from typing import Any
 from penstock.components.serving_targets.kubernetes_names import ANNOTATION, labels, object_name
 from penstock.components.serving_targets.kubernetes_objects import GRPC_PORT, HTTP_PORT
 from penstock.components.serving_targets.kubernetes_settings import KubernetesSettings
-from penstock.components.serving_targets.target import FORCED_HEADER, WHOLE, Shadow
+from penstock.components.serving_targets.recent_changes import as_text, from_text
+from penstock.components.serving_targets.target import FORCED_HEADER, WHOLE, Change, Shadow
 from penstock.components.step_io.errors import StepError
 
 GRPC_PATH = "/inference.GRPCInferenceService"
@@ -32,8 +32,9 @@ MOST_RULES = 16  # of an HTTPRoute
 MOST_VERSIONS = MOST_RULES // len(PROTOCOLS) - 1
 
 REVISION = f"{ANNOTATION}/revision"
-CHANGE = f"{ANNOTATION}/last-change"
+CHANGES = f"{ANNOTATION}/changes"
 CHANGE_ID = f"{ANNOTATION}/change-id"
+LONGEST_HISTORY = 60_000  # characters; all annotations together may have 256 KiB
 
 Json = dict[str, Any]
 
@@ -61,7 +62,7 @@ class Route:
 
     traffic: Traffic = field(default_factory=Traffic)
     revision: int = 0
-    change: Mapping[str, Any] | None = None
+    changes: tuple[Change, ...] = ()  # the latest ones
     change_id: str = ""
     resource_version: str = ""  # empty: there is none yet
 
@@ -83,7 +84,7 @@ def route_object(endpoint: str, route: Route, settings: KubernetesSettings) -> J
         "labels": labels(endpoint),
         "annotations": {
             REVISION: str(route.revision),
-            CHANGE: json.dumps(route.change, ensure_ascii=False),
+            CHANGES: as_text(route.changes, LONGEST_HISTORY),
             CHANGE_ID: route.change_id,
         },
     }
@@ -112,23 +113,23 @@ def read_route(found: Json | None) -> Route:
     """Return what a route says; the rules count, whoever wrote them. None: there is no route.
 
     Raises:
-        StepError: Its annotations were changed by hand.
+        StepError: It has no revision.
     """
     if found is None:
         return Route()
     metadata = found["metadata"]
     marks = metadata.get("annotations") or {}
     try:
-        revision, change = int(marks[REVISION]), json.loads(marks[CHANGE])
+        revision = int(marks[REVISION])
     except (KeyError, ValueError) as error:
         raise StepError(
-            f"the HTTPRoute {metadata['name']} has no readable {REVISION} and {CHANGE}: it is not Penstock's, or was "
-            "changed by hand; remove it, then deploy again"
+            f"the HTTPRoute {metadata['name']} has no readable annotation {REVISION}: it is not Penstock's, or was changed "
+            "by hand; remove it, then deploy again"
         ) from error
     return Route(
         _traffic(found["spec"].get("rules") or []),
         revision,
-        change,
+        tuple(from_text(marks.get(CHANGES, ""))),
         marks.get(CHANGE_ID, ""),
         metadata["resourceVersion"],
     )

@@ -38,6 +38,9 @@ class KubernetesSettings:
     service_account: str = "penstock-serving"
     secrets: tuple[SecretVariables, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(
+        default_factory=dict
+    )  # how URIs of the registry begin → what pods read
     options: tuple[str, ...] = ()  # more arguments of the prediction service
     cpu: str = "500m"
     memory: str = "1Gi"
@@ -65,3 +68,15 @@ class KubernetesSettings:
                 )
         if not 1 <= self.cpu_target_percent <= 100:
             raise StepError(f"cpu_target_percent is {self.cpu_target_percent}: give 1 to 100")
+
+    def readable(self, uri: str) -> str:
+        """Return where pods read a model folder: a registry's own scheme stands for a place in a store.
+
+        >>> settings = KubernetesSettings("x", "y@sha256:" + 64 * "0", sources={"mlflow-artifacts:/": "s3://b/mlflow/"})
+        >>> settings.readable("mlflow-artifacts:/17/60c2/artifacts/model")
+        's3://b/mlflow/17/60c2/artifacts/model'
+        """
+        for begin, place in self.sources.items():
+            if uri.startswith(begin):
+                return place + uri.removeprefix(begin)
+        return uri

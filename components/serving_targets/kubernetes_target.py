@@ -16,7 +16,6 @@ from typing import Any
 from uuid import uuid4
 
 from penstock.components.serving_targets.kubernetes_api import Cluster, WriteConflict
-from penstock.components.serving_targets.kubernetes_history import History
 from penstock.components.serving_targets.kubernetes_names import MANAGER, object_name
 from penstock.components.serving_targets.kubernetes_objects import MODEL, URI
 from penstock.components.serving_targets.kubernetes_pods import is_ready, pods_problem, restarts
@@ -62,7 +61,6 @@ class KubernetesTarget:
         self.settings = settings
         self.cluster = Cluster(settings.namespace, kubeconfig)
         self.rollout = Rollout(self.cluster, endpoint, settings)
-        self.changes = History(self.cluster, endpoint)
 
     def deploy(self, version: ModelVersion, wait_s: float = READY_S, by: str = "", why: str = "") -> None:
         """Bring a version up; all its replicas are ready, without traffic, when this returns.
@@ -171,23 +169,16 @@ class KubernetesTarget:
         self.rollout.remove(version, self._gone_s())
 
     def remove(self) -> None:
-        """Take the whole endpoint away, whatever traffic it has: route, versions, history."""
+        """Take the whole endpoint away, whatever traffic it has: the route with its history, then the versions."""
         self.cluster.delete("HTTPRoute", object_name(self.name))
         self.rollout.remove("", self._gone_s())
-        self.changes.remove()
 
     def state(self) -> EndpointState:
-        """Return how things are now.
-
-        Raises:
-            StepError: There is no such endpoint.
-        """
+        """Return how things are now; an endpoint that was never deployed to is at revision 0."""
         route = self._route()
         deployments = {
             one["metadata"]["labels"]["app.kubernetes.io/version"]: one for one in self.rollout.deployments()
         }
-        if not route.resource_version and not deployments:
-            raise StepError(self._nowhere())
         pods = self.rollout.pods()
         versions = {}
         for version in dict.fromkeys([*route.traffic.versions, *deployments]):
@@ -204,8 +195,8 @@ class KubernetesTarget:
         )
 
     def history(self) -> list[Change]:
-        """Return the changes, the oldest first; the last 500."""
-        return self.changes.read(self._existing().change)
+        """Return the latest changes, the oldest first: some hundred."""
+        return list(self._route().changes)
 
     def _change(self, action: str, mutate: Mutation, by: str, why: str, expected: int | None = None) -> None:
         """Write the route anew if it is as it was read; else look at it again.
@@ -218,7 +209,6 @@ class KubernetesTarget:
         for _ in range(ATTEMPTS):
             before = self._route()
             if before.change_id == change_id:  # written, though its answer got lost
-                self.changes.append(before.change)
                 return
             if expected is not None and before.revision != expected:
                 raise Conflict(
@@ -226,25 +216,18 @@ class KubernetesTarget:
                     f"last: {_last(before)}): look at it with `penstock endpoint show`, then decide again"
                 )
             traffic = mutate(before.traffic)
-            self.changes.append(before.change)  # which a killed process may owe
             if traffic == before.traffic and before.resource_version:
                 return
-            change = {
-                "revision": before.revision + 1,
-                "time": now(),
-                "action": action,
-                "by": by or whoever(),
-                "why": why,
-                "before": before.traffic.as_json(),
-                "after": traffic.as_json(),
-            }
-            after = Route(traffic, before.revision + 1, change, change_id, before.resource_version)
+            revision = before.revision + 1
+            change = Change(
+                revision, now(), action, by or whoever(), why, before.traffic.as_json(), traffic.as_json()
+            )
+            after = Route(traffic, revision, (*before.changes, change), change_id, before.resource_version)
             wanted = route_object(self.name, after, self.settings)
             try:
-                (self.cluster.apply if before.resource_version else self.cluster.write)(wanted)
+                (self.cluster.apply if before.resource_version else self.cluster.create)(wanted)
             except WriteConflict:
                 continue
-            self.changes.append(change)
             return
         raise Conflict(
             f"the route of {self.name} is changed all the time: nothing was changed by this call; try again"
@@ -326,11 +309,10 @@ class KubernetesTarget:
     def _existing(self) -> Route:
         route = self._route()
         if not route.resource_version:
-            raise StepError(self._nowhere())
+            raise StepError(
+                f"there is no endpoint {self.name!r} in the namespace {self.settings.namespace}: deploy a version first"
+            )
         return route
-
-    def _nowhere(self) -> str:
-        return f"there is no endpoint {self.name!r} in the namespace {self.settings.namespace}: deploy a version first"
 
     def _gateway_namespace(self) -> str:
         return self.settings.gateway_namespace or self.settings.namespace
@@ -354,5 +336,7 @@ class KubernetesTarget:
 
 
 def _last(route: Route) -> str:
-    change = route.change
-    return f"{change['action']} by {change['by']} at {change['time'][:19]}Z" if change else "none"
+    if not route.changes:
+        return "none"
+    change = route.changes[-1]
+    return f"{change.action} by {change.by} at {change.time[:19]}Z"
