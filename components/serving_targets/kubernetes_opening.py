@@ -1,9 +1,8 @@
 """Makes a Kubernetes target from the plain values of an environment file or a run's parameter."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from difflib import get_close_matches
-from typing import Any, get_origin
+from typing import Any, get_origin, get_type_hints
 
 from penstock.components.serving_targets.kubernetes_settings import KubernetesSettings, SecretVariables
 from penstock.components.serving_targets.kubernetes_target import KubernetesTarget
@@ -39,7 +38,8 @@ def read_settings(where: Mapping[str, Any]) -> KubernetesSettings:
     Raises:
         StepError: A key or a value is wrong; all faults at once.
     """
-    kinds = {one.name: GIVEN_AS[get_origin(one.type) or one.type] for one in fields(KubernetesSettings)}
+    hints = get_type_hints(KubernetesSettings)
+    kinds = {name: GIVEN_AS[get_origin(hint) or hint] for name, hint in hints.items()}
     faults = [f"`{name}` is missing" for name in REQUIRED if not where.get(name)]
     values: dict[str, Any] = {}
     for key, value in where.items():
