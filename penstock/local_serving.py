@@ -79,6 +79,8 @@ def prepare(project: Project, target: LocalTarget, log_sample: float, tell: Tell
     pythons = ensure_stacks(project, [SERVING, ROUTER], tell=tell)
     options = ["--host", "127.0.0.1", "--grace-s", "10"]
     options += ["--log-uri", str(target.folder / "requests"), "--log-sample", str(log_sample)]
+    # Said here, since the variable of this name (PENSTOCK_LOG_FORMAT) is about the lines of the log.
+    options += ["--log-format", "jsonl"]
     launcher = Launcher(
         python=sys.executable,
         python_path=str(python_path(project)),

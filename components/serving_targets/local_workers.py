@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,6 +25,8 @@ STUCK_S = 60.0  # ready, then silent for so long: it is killed
 GRACE_S = 15.0  # between asking a worker to end and ending it
 HOPELESS = 3  # deaths before a worker was ever ready
 USAGE_ERROR = 2  # exit code of the service when its model or options are wrong: it would say the same again
+
+TIME = re.compile(r"^\d\d:\d\d:\d\d ")  # before each line of a log of ours
 
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _PROBES = ThreadPoolExecutor(8, thread_name_prefix="probe")
@@ -158,7 +161,7 @@ def last_line(path: Path, longest: int = 300) -> str:
     except OSError:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:longest] if lines else ""
+    return TIME.sub("", lines[-1])[:longest] if lines else ""
 
 
 def _how(code: int) -> str:
