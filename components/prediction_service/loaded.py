@@ -119,7 +119,7 @@ def _compare(folder: ModelFolder, predictor: Predictor, columns: dict[str, np.nd
     name = {"binary": "score", "regression": "prediction"}.get(folder.task)
     if name is None:
         return
-    for row, (now, then) in enumerate(zip(found, folder.example_answers, strict=True)):
+    for row, (now, then) in enumerate(zip(found, folder.example_answers, strict=False)):
         here, there = now[name], then.get(name)
         if here is not None and there is not None and abs(here - there) > FAR * max(1.0, abs(there)):
             log.warning("example %d has the %s %g, at the export it was %g", row, name, here, there)

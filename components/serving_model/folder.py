@@ -55,7 +55,7 @@ class ModelFolder:
     outputs: tuple[str, ...]
     versions: Mapping[str, str] = field(default_factory=dict)  # tensorflow, keras, python
     examples: Sequence[Mapping[str, Any]] = ()  # raw rows as JSON gives them
-    example_answers: Sequence[Mapping[str, Any]] = ()  # one for each example; as `answers` returns them
+    example_answers: Sequence[Mapping[str, Any]] = ()  # one for each example, or none; see `answers`
 
     @property
     def saved_model(self) -> Path:
@@ -112,8 +112,8 @@ def _read_examples(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any
         return [], []
     found = _read_json(path)
     rows, answers = found.get("instances") or [], found.get("predictions") or []
-    if len(rows) != len(answers) or not all(isinstance(row, dict) for row in rows):
-        raise StepError(f"{path}: expected a list of instances and one prediction for each")
+    if len(answers) not in (0, len(rows)) or not all(isinstance(row, dict) for row in rows):
+        raise StepError(f"{path}: expected a list of instances, and one prediction for each or none")
     return rows, answers
 
 
