@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from penstock.app_config import App, load_app
 from penstock.components.step_io.artifacts import local_path, remove
-from penstock.components.step_io.errors import StepError
 from penstock.errors import UserError
 from penstock.local.envs import ensure_stacks
-from penstock.local.local_environment import local_environment
 from penstock.local.one_step import run_step
 from penstock.local.summary import shown
+from penstock.local_serving import find_model
 from penstock.project import Project
 
 PIPELINE = "batch_prediction"  # whose settings of app.yaml are taken
@@ -70,20 +69,12 @@ class Done:
 
     def lines(self) -> Iterator[str]:
         """Yield what people read."""
-        version = f" version {self.version}" if self.version else ""
-        yield f"{self.rows:,} rows, {self.unscored:,} of them without a prediction; model {self.model}{version}"
+        version = self.version if self.version.startswith("folder") else f"version {self.version}"
+        yield f"{self.rows:,} rows, {self.unscored:,} of them without a prediction; model {self.model} {version}"
         yield f"verdict      {self.verdict}"
         yield from (f"             {reason}" for reason in self.reasons)
         yield f"predictions  {shown(self.folder)}"
         yield f"report       {shown(self.folder / 'report.html')}"
-
-
-class Model(NamedTuple):
-    """A model's folder on this machine, and what it is called."""
-
-    folder: Path
-    name: str
-    version: str
 
 
 def predict_here(project: Project, wanted: Wanted, tell: Callable[[str], None]) -> Done:
@@ -98,10 +89,11 @@ def predict_here(project: Project, wanted: Wanted, tell: Callable[[str], None]) 
         wanted.out.parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise UserError(f"{wanted.out.parent} is a file: name another folder with --out") from error
+    name = str(arguments["model_name"])
+    model = find_model(project, name, wanted.model, tell)
     python = ensure_stacks(project, ["core", "tensorflow"], tell=tell)
     work = wanted.out.with_name(f".{wanted.out.name}.partial")
     with _alone(work):
-        model = find_model(project, wanted.model, str(arguments["model_name"]), work)
         given = {name: arguments[name] for name in OF_EXTRACTION}
         extraction = {**given, "fingerprint": "", "allow_empty": True}
         run_step(project, python["core"], "extract_data", extraction, {}, ["dataset"], work, tell)
@@ -112,11 +104,11 @@ def predict_here(project: Project, wanted: Wanted, tell: Callable[[str], None]) 
             {
                 "key": arguments["key"],
                 "max_unscored": arguments["max_unscored"],
-                "model_name": model.name,
+                "model_name": name,
                 "model_version": model.version,
                 "resume_uri": str(project.state / "checkpoints"),
             },
-            {"dataset": work / "dataset", "model": model.folder},
+            {"dataset": work / "dataset", "model": local_path(model.uri)},
             ["predictions", "metrics", "report"],
             work,
             tell,
@@ -127,44 +119,7 @@ def predict_here(project: Project, wanted: Wanted, tell: Callable[[str], None]) 
         folder = wanted.out.with_name(f"{wanted.out.name}.blocked") if blocked else wanted.out
         remove(folder)
         (work / "predictions").rename(folder)
-    return Done(**results, model=model.name, version=model.version, folder=folder)
-
-
-def find_model(project: Project, wanted: str, name: str, work: Path) -> Model:
-    """Return a model: by folder, by version or by alias in the registry of this machine.
-
-    Raises:
-        UserError: There is none.
-    """
-    path = Path(wanted).expanduser()
-    if (path / "model.json").is_file():
-        return Model(path.absolute(), path.name, "")
-    if os.sep in wanted:
-        raise UserError(f"{wanted} is no model: expected a folder with model.json and saved_model/")
-    from penstock.components.model_registry.opening import open_store
-
-    environment = local_environment(project)
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or environment.registry_uri or project.registry_uri
-    try:
-        store = open_store(uri)
-        if wanted.isdigit():
-            version = next((one for one in store.versions(name) if one.number == int(wanted)), None)
-        else:
-            version = store.version_of(name, wanted)
-        if version is None:
-            known = ", ".join(str(one.number) for one in store.versions(name)) or "none yet"
-            what = f"version {wanted}" if wanted.isdigit() else wanted
-            raise UserError(
-                f"the model {name!r} has no {what} (versions: {known}): `penstock run` trains and registers one, "
-                "or name a model's folder with --model"
-            )
-        folder = local_path(version.source)
-        if not folder.is_dir():
-            folder = work / "model"
-            store.fetch_folder(version.source, folder)
-    except StepError as error:
-        raise UserError(str(error)) from error
-    return Model(folder, name, str(version.number))
+    return Done(**results, model=name, version=model.version, folder=folder)
 
 
 def _with_query(app: App, overrides: Mapping[str, Any]) -> dict[str, Any]:
