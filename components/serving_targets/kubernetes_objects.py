@@ -4,6 +4,8 @@ The Deployment owns the other three, so that they go with it. It says nothing of
 autoscaler's: a number applied here would undo what load has made of it.
 """
 
+import hashlib
+import json
 from typing import Any
 
 from penstock.components.serving_targets.kubernetes_names import ANNOTATION, labels, object_name, selector
@@ -19,14 +21,15 @@ NOBODY = 65532
 
 MODEL = f"{ANNOTATION}/model"
 URI = f"{ANNOTATION}/model-uri"
-REPLICAS = f"{ANNOTATION}/replicas"
+MADE_FROM = f"{ANNOTATION}/made-from"  # tells pods of this description from those of an earlier one
 
 Json = dict[str, Any]
 
 
 def deployment(endpoint: str, version: ModelVersion, settings: KubernetesSettings) -> Json:
     """Return the Deployment: a server that is sent requests once it has answered, and ends when it has answered all."""
-    marks = {MODEL: version.model, URI: version.uri, REPLICAS: str(version.replicas)}
+    marks = {MODEL: version.model, URI: version.uri}
+    pod = _pod(endpoint, version, settings)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -40,12 +43,13 @@ def deployment(endpoint: str, version: ModelVersion, settings: KubernetesSetting
                 "metadata": {
                     "labels": labels(endpoint, version.version),
                     "annotations": {
+                        MADE_FROM: hashlib.sha256(json.dumps(pod, sort_keys=True).encode()).hexdigest()[:16],
                         "prometheus.io/scrape": "true",
                         "prometheus.io/path": "/metrics",
                         "prometheus.io/port": str(HTTP_PORT),
                     },
                 },
-                "spec": _pod(endpoint, version, settings),
+                "spec": pod,
             },
         },
     }
@@ -153,14 +157,8 @@ def _pod(endpoint: str, version: ModelVersion, settings: KubernetesSettings) -> 
 
 
 def _container(version: ModelVersion, settings: KubernetesSettings) -> Json:
-    arguments = [
-        "--model-dir",
-        version.uri,
-        "--model-name",
-        version.model,
-        "--model-version",
-        version.version,
-    ]
+    arguments = ["--model-dir", settings.readable(version.uri)]
+    arguments += ["--model-name", version.model, "--model-version", version.version]
     arguments += ["--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)]
     arguments += ["--grace-s", str(settings.request_timeout_s), *settings.options]
     period_s = 2

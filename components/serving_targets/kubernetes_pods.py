@@ -74,7 +74,7 @@ def _problem(pod: Json, last_line: LastLine) -> Problem | None:
         reason, message = waiting.get("reason", ""), _short(waiting.get("message", ""))
         if reason in NOT_PULLED:
             return Problem(
-                f"the image {container.get('image', '')} cannot be pulled: {message or reason}", True
+                f"the image {container.get('image', '')} cannot be pulled: {message or reason}", SETTLED_S
             )
         if reason in NOT_MADE:
             return Problem(f"the container cannot be made: {message or reason}", SETTLED_S)

@@ -8,6 +8,7 @@ from penstock.components.serving_targets.kubernetes_api import Cluster
 from penstock.components.serving_targets.kubernetes_names import labels, object_name, selector_text
 from penstock.components.serving_targets.kubernetes_objects import (
     CONTAINER,
+    MADE_FROM,
     MODEL,
     URI,
     autoscaler,
@@ -73,7 +74,7 @@ class Rollout:
                 )
                 return
             now, before = time.monotonic(), problem
-            problem = refused_pods(found) or self._problem(version.version)
+            problem = refused_pods(found) or self._problem(version.version, found)
             since = since if before and problem and before.patience_s == problem.patience_s else now
             text = f"{ready} of {wanted} replicas ready" + (f"; {problem.text}" if problem else "")
             if text != said or now - said_at > SAY_AGAIN_S:
@@ -136,8 +137,10 @@ class Rollout:
                 "undeploy it first"
             )
 
-    def _problem(self, version: str) -> Problem | None:
-        return pods_problem(self.pods(version), self.last_line)
+    def _problem(self, version: str, deployment: Json) -> Problem | None:
+        """Return the problem of the newest pods: those of an earlier try may have failed for what is mended now."""
+        mark = _mark(deployment["spec"]["template"])
+        return pods_problem([pod for pod in self.pods(version) if _mark(pod) == mark], self.last_line)
 
     def _tell_logs(self, version: str) -> None:
         for pod in self.pods(version)[:1]:
@@ -147,6 +150,10 @@ class Rollout:
             )
             for line in lines.splitlines():
                 _log.info("%s: %s", name, line)
+
+
+def _mark(one: Json) -> str:
+    return str((one["metadata"].get("annotations") or {}).get(MADE_FROM, ""))
 
 
 def _ready(found: Json) -> int:
