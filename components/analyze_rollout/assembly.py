@@ -42,6 +42,9 @@ def assemble(
     table = {v: {what: np.zeros(len(periods), np.int64) for what in COUNTED} for v in versions}
     for version, period, what, n in store.rows("SELECT version, period, what, n FROM counts"):
         table[version][what][index[period]] = n
+    by_period = {v: np.zeros((3, len(periods))) for v in versions}
+    for version, period, moments in joined_by_period(store, rollout, now):
+        by_period[version][:, index[period]] += (moments.n, moments.total, moments.squares)
     recent, whole = joined(store, rollout, now, since), joined(store, rollout, now, 0.0)
     arms = {}
     for version in versions:
@@ -52,6 +55,7 @@ def assemble(
             scores=bins_of(store, version, "score", begin),
             outcomes=(whole if version in idle else recent).get(version, Moments()),
             all_outcomes=whole.get(version, Moments()),
+            outcome_periods=Moments(*by_period[version]),
         )
     starts = np.array([p * length for p in periods], np.int64)
     return Traffic(arms, starts, started, since, now, segments_of(store, versions, rollout, now, since))

@@ -66,7 +66,8 @@ def decide_ab_test(
     if enough and high < 0:
         reason = f"the challenger is worse, by {-gain:.4g} (at least {-high:.4g})"
         return Decision(ROLLBACK, all_to(champion, versions), (reason, *said), numbers)
-    if enough and low > 0 and gain >= settings.min_effect:
+    doubts = [f.sentence for f in findings if f.doubt]
+    if enough and low > 0 and gain >= settings.min_effect and not doubts:
         reason = f"the challenger is better, by {gain:.4g} (at least {low:.4g})"
         return Decision(PROMOTE, all_to(challenger, versions), (reason, *said), numbers)
     if enough and high < settings.min_effect:
@@ -76,11 +77,11 @@ def decide_ab_test(
     if over:
         return Decision(STOP, all_to(champion, versions), (f"{over}: the champion stays", *said), numbers)
     wanted = dict.fromkeys(versions, 0) | {challenger: settings.split, champion: 100 - settings.split}
-    wait = (
-        "neither is better yet"
-        if enough
-        else f"there are {min(one.n, zero.n):,} of {settings.min_outcomes:,} outcomes"
-    )
+    wait = "neither is better yet"
+    if not enough:
+        wait = f"there are {min(one.n, zero.n):,} of {settings.min_outcomes:,} outcomes of each"
+    elif low > 0 and doubts:
+        wait = f"the challenger has better outcomes, but no promotion while this is open: {doubts[0]}"
     return Decision(CONTINUE, wanted, (wait, *said), numbers)
 
 

@@ -1,9 +1,9 @@
 """Multi-armed bandit: weights follow the outcomes, so that a worse arm costs less while it is being found out."""
 
-import math
 from collections.abc import Mapping
+from typing import Any
 
-from penstock.components.rollout_statistics.ab_test import out_of_time, segment_rows
+from penstock.components.rollout_statistics.ab_test import in_gains, out_of_time, segment_rows
 from penstock.components.rollout_statistics.decision import (
     ADVANCE,
     CONTINUE,
@@ -15,95 +15,98 @@ from penstock.components.rollout_statistics.decision import (
     whole_percents,
 )
 from penstock.components.rollout_statistics.guardrails import check_guardrails
-from penstock.components.rollout_statistics.means import Moments, log_e_above, scale_of_effects
-from penstock.components.rollout_statistics.rates import log_e_two_rates
-from penstock.components.rollout_statistics.settings import Guardrails, Outcome, Rollout
+from penstock.components.rollout_statistics.means import difference_by_period, scale_of_effects
+from penstock.components.rollout_statistics.settings import Guardrails, Rollout
 from penstock.components.rollout_statistics.thompson import best_shares, with_floor
 from penstock.components.rollout_statistics.traffic import Traffic
+
+Gain = tuple[float, float, float]  # with its bounds; more is better
 
 
 def decide_bandit(traffic: Traffic, weights: Mapping[str, int], champion: str, rollout: Rollout) -> Decision:
     """Set weights by Thompson sampling; drop arms that harm or lose, promote the one that wins.
 
-    All arms but the champion are challengers. A challenger is dropped (weight 0) when a guardrail shows harm or the
-    champion is surely better; it is promoted when it is surely better than every other arm still in the race.
-    "Surely" is a test that holds under weights chosen from the outcomes and at every look (rates.log_e_two_rates,
-    means.log_e_above), at alpha / number of challengers. The probability of being best sets weights only: it is no test.
+    All arms but the champion are challengers; one with weight 0 has been dropped before and stays out. What is sure is told
+    by means.difference_by_period at alpha / number of challengers, which holds under weights that follow from
+    outcomes, and at every look: a challenger is dropped when it is worse than the champion, or not better by
+    `min_effect`; it is promoted when it is better than every other arm still in the race, and than the champion by an
+    estimated `min_effect`. The probability of being best sets weights only: it is no test.
     """
-    settings, outcome = rollout.bandit, rollout.outcome
+    settings = rollout.bandit
     versions = list(traffic.arms)
-    # An arm that was dropped before has weight 0 and stays out; without any weights yet all begin.
-    challengers = [
-        v for v in versions if v != champion and (not any(weights.values()) or weights.get(v, 0) > 0)
-    ]
-    off = Guardrails(**{**vars(rollout.guardrails), "outcome_drop": None})
+    begun = any(weights.get(v, 0) > 0 for v in versions if v != champion)
+    challengers = [v for v in versions if v != champion and (not begun or weights.get(v, 0) > 0)]
+    guards = Guardrails(**{**vars(rollout.guardrails), "outcome_drop": None})
+    findings = {v: check_guardrails(traffic, champion, v, guards, rollout.outcome) for v in challengers}
+    gains = {v: _gain(traffic, v, champion, rollout, len(challengers)) for v in challengers}
     arms = {v: traffic.arms[v].all_outcomes for v in (champion, *challengers)}
     enough = {v: arm.n >= settings.min_outcomes for v, arm in arms.items()}
-    needed = math.log(max(len(challengers), 1) / settings.alpha)
-    numbers: dict[str, object] = {
-        "arms": {v: {"n": int(arm.n), "mean": float(arm.mean)} for v, arm in arms.items()}
+    guarded = {v: {f.check: {"harm": f.harm, **f.numbers} for f in found} for v, found in findings.items()}
+    numbers: dict[str, Any] = {
+        "arms": {v: {"n": int(arm.n), "mean": float(arm.mean)} for v, arm in arms.items()},
+        "gains": {v: dict(zip(("value", "low", "high"), gain, strict=True)) for v, gain in gains.items()},
+        "guardrails": guarded[challengers[0]] if len(versions) == 2 and challengers else guarded,
     }
-    guarded: dict[str, object] = {}
-    reasons, dropped, harmed = [], set(), False
-    for v in challengers:
-        findings = check_guardrails(traffic, champion, v, off, outcome)
-        guarded[v] = {f.check: {"harm": f.harm, **f.numbers} for f in findings}
-        harm = [f.sentence for f in findings if f.harm]
-        worse = enough[v] and enough[champion] and log_e_better(arms[champion], arms[v], outcome) >= needed
-        if harm or worse:
-            dropped.add(v)
-            harmed = True
-            reasons += [f"version {v!r}: {sentence}" for sentence in harm]
-        if worse:
-            reasons.append(f"version {v!r} is worse than the champion: {_means(arms[v], arms[champion])}")
-    numbers["guardrails"] = guarded[challengers[0]] if len(challengers) == 1 else guarded
-    if len(challengers) == 1:
+    if len(versions) == 2 and challengers:
         numbers["segments"] = segment_rows(traffic, champion, challengers[0], rollout)
+
+    reasons, dropped, harmed = [], [], False
+    for v in challengers:
+        told = [f"version {v!r}: {f.sentence}" for f in findings[v] if f.harm]
+        value, _, high = gains[v]
+        compared = enough[v] and enough[champion]
+        if compared and high < 0:
+            told.append(f"version {v!r} is worse than the champion, by {-value:.4g} (at least {-high:.4g})")
+        if told:
+            harmed = True
+        elif compared and high < settings.min_effect:
+            told.append(f"version {v!r} is not better by {settings.min_effect:g}, at most by {high:.4g}")
+        if told:
+            dropped.append(v)
+            reasons += told
     left = [v for v in challengers if v not in dropped]
+    means = [
+        f"version {v!r} has a mean outcome of {arm.mean:.4g} ({int(arm.n):,})" for v, arm in arms.items()
+    ]
     if not left:
-        action = ROLLBACK if harmed else STOP
         reasons = reasons or ["no challenger is in the race: the champion stays"]
-        return Decision(action, all_to(champion, versions), tuple(reasons), numbers)
+        action = ROLLBACK if harmed else STOP
+        return Decision(action, all_to(champion, versions), (*reasons, *means), numbers)
     for v in left:
-        rivals = [r for r in (champion, *left) if r != v]
-        if enough[v] and all(enough[r] and log_e_better(arms[v], arms[r], outcome) >= needed for r in rivals):
-            reasons.insert(0, f"version {v!r} is the best: {_means(arms[v], arms[champion])}")
-            return Decision(PROMOTE, all_to(v, versions), tuple(reasons), numbers)
-    over = out_of_time(traffic, sum(a.n for a in arms.values()), settings.max_outcomes, settings.max_duration)
-    if over:
-        return Decision(STOP, all_to(champion, versions), (f"{over}: the champion stays", *reasons), numbers)
+        value, low, _ = gains[v]
+        sure = enough[v] and enough[champion] and low > 0 and value >= settings.min_effect
+        rivals = [_gain(traffic, v, r, rollout, len(challengers)) for r in left if r != v]
+        if sure and all(gain[1] > 0 for gain in rivals) and not any(f.doubt for f in findings[v]):
+            reasons.insert(
+                0, f"version {v!r} is the best, by {value:.4g} over the champion (at least {low:.4g})"
+            )
+            return Decision(PROMOTE, all_to(v, versions), (*reasons, *means), numbers)
+    outcomes = sum(arm.n for arm in arms.values())
+    if over := out_of_time(traffic, outcomes, settings.max_outcomes, settings.max_duration):
+        reasons.insert(0, f"{over}: the champion stays")
+        return Decision(STOP, all_to(champion, versions), (*reasons, *means), numbers)
     race = {v: arms[v] for v in (champion, *left)}
-    shares, wait = dict.fromkeys(race, 1 / len(race)), ""
+    shares = dict.fromkeys(race, 1 / len(race))
     if all(enough[v] for v in race):
+        outcome = rollout.outcome
         shares = best_shares(race, outcome.kind, outcome.higher_is_better, settings.draws, settings.seed)
         numbers["best"] = shares
+        reasons += [
+            f"version {v!r} is the best with probability {share:.3g}: its mean outcome is {race[v].mean:.4g} "
+            f"({int(race[v].n):,})"
+            for v, share in shares.items()
+        ]
     else:
-        wait = f"an arm has fewer than {settings.min_outcomes:,} outcomes: all get the same"
+        reasons += [f"an arm has fewer than {settings.min_outcomes:,} outcomes: all get the same", *means]
     percents = dict.fromkeys(versions, 0) | whole_percents(with_floor(shares, settings.floor / 100))
     changed = percents != {v: int(weights.get(v, 0)) for v in versions}
-    told = [
-        f"version {v!r} has a mean outcome of {arm.mean:.4g} ({int(arm.n):,})"
-        + ("" if wait else f" and is the best with probability {shares[v]:.3g}")
-        for v, arm in race.items()
-    ]
-    return Decision(
-        ADVANCE if changed else CONTINUE,
-        percents,
-        (*reasons, *([wait] if wait else []), *told),
-        numbers,
-    )
+    return Decision(ADVANCE if changed else CONTINUE, percents, tuple(reasons), numbers)
 
 
-def log_e_better(one: Moments, zero: Moments, outcome: Outcome) -> float:
-    """Return the log of the evidence that arm one is better than arm zero, whoever chose the weights."""
-    if outcome.kind == "binary":
-        if outcome.higher_is_better:
-            return float(log_e_two_rates(one.total, one.n, zero.total, zero.n))
-        return float(log_e_two_rates(one.n - one.total, one.n, zero.n - zero.total, zero.n))
-    if not outcome.higher_is_better:
-        one, zero = (Moments(m.n, -m.total, m.squares) for m in (one, zero))
-    return float(log_e_above(one, zero, scale_of_effects(zero)))
-
-
-def _means(one: Moments, zero: Moments) -> str:
-    return f"a mean outcome of {one.mean:.4g} ({int(one.n):,}) beside {zero.mean:.4g} ({int(zero.n):,})"
+def _gain(traffic: Traffic, one: str, zero: str, rollout: Rollout, challengers: int) -> Gain:
+    """Return by how much arm one is better than arm zero."""
+    settings = rollout.bandit
+    tau = scale_of_effects(traffic.arms[zero].all_outcomes, settings.min_effect)
+    parts = traffic.arms[one].outcome_periods, traffic.arms[zero].outcome_periods
+    found = difference_by_period(*parts, tau, settings.alpha / max(challengers, 1))
+    return in_gains(found, rollout.outcome.higher_is_better)

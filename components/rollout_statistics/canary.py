@@ -22,6 +22,8 @@ def decide_canary(
 ) -> Decision:
     """Roll back on harm, wait while a stage lasts, advance to the next stage, promote after the last.
 
+    A stage also lasts while an estimate is beyond its limit: either more requests clear it, or they show harm.
+
     Harm is looked at first and at every look: a stage that is not over protects nobody.
     """
     settings = rollout.canary
@@ -37,7 +39,7 @@ def decide_canary(
         "held_s": held_s,
         "requests_in_stage": answered,
     }
-    said = tuple(f.sentence for f in findings)
+    said = tuple(f.sentence for f in findings if not f.doubt)
     harm = [f.sentence for f in findings if f.harm]
     if harm:
         rest = tuple(f.sentence for f in findings if not f.harm)
@@ -52,6 +54,7 @@ def decide_canary(
         waits.append(
             f"the challenger has answered {answered:,} of {settings.min_requests:,} requests in this stage"
         )
+    waits += [f"no step while this is open: {f.sentence}" for f in findings if f.doubt]
     if not waits and settings.evidence == "non_inferior":
         finding = rule_out_inferior(traffic, champion, challenger, rollout)
         numbers["non_inferior"] = {"shown": not finding.harm, **finding.numbers}

@@ -76,7 +76,8 @@ def _rate(
         f"the {what} is {_percent(rate1)} of {int(n1.sum()):,} {unit}, the champion's {_percent(rate0)} of "
         f"{int(n0.sum()):,}"
     )
-    sentence += f": more than {ratio:g} times, which is harm" if harmful else ": no harm shown"
+    doubt = bool(rate1 > ratio * rate0 and rate1 - rate0 >= increase)
+    sentence += _ending(harmful, doubt, f"more than {ratio:g} times")
     numbers = {
         "challenger": float(rate1),
         "champion": float(rate0),
@@ -85,7 +86,7 @@ def _rate(
         "log_evidence": max(together, later) if use_later else together,
         "log_evidence_needed": math.log(2 / alpha),
     }
-    return Finding(name, harmful, sentence, numbers)
+    return Finding(name, harmful, sentence, numbers, doubt)
 
 
 def _latency(
@@ -96,10 +97,11 @@ def _latency(
     if not one.n or not zero.n:
         return []
     harmful = one.low > limits.latency_ratio * zero.high
+    doubt = one.value > limits.latency_ratio * zero.value
     name = f"p{100 * limits.latency_quantile:g}"
     sentence = (
         f"the {name} latency is {one.value:.3g} ms, the champion's {zero.value:.3g} ms"
-        f"{f': more than {limits.latency_ratio:g} times, which is harm' if harmful else ': no harm shown'}"
+        f"{_ending(harmful, doubt, f'more than {limits.latency_ratio:g} times')}"
     )
     numbers = {
         "challenger": one.value,
@@ -109,7 +111,7 @@ def _latency(
         "challenger_n": one.n,
         "champion_n": zero.n,
     }
-    return [Finding("latency", harmful, sentence, numbers)]
+    return [Finding("latency", harmful, sentence, numbers, doubt)]
 
 
 def _scores(
@@ -119,12 +121,11 @@ def _scores(
     if found is None:
         return []
     harmful = found.low > limits.score_distance
-    sentence = f"{_percent(found.total_variation)} of the scores lie elsewhere than the champion's" + (
-        f": surely more than {_percent(limits.score_distance)}, which is harm"
-        if harmful
-        else ": no harm shown"
+    doubt = found.total_variation > limits.score_distance
+    sentence = f"{_percent(found.total_variation)} of the scores lie elsewhere than the champion's" + _ending(
+        harmful, doubt, f"surely more than {_percent(limits.score_distance)}"
     )
-    return [Finding("score_distribution", harmful, sentence, found._asdict())]
+    return [Finding("score_distribution", harmful, sentence, found._asdict(), doubt)]
 
 
 def _outcomes(
@@ -153,6 +154,12 @@ def _outcomes(
         "champion_n": int(zero.n),
     }
     return [Finding("outcome", harmful, sentence, numbers)]
+
+
+def _ending(harmful: bool, doubt: bool, limit: str) -> str:
+    if harmful:
+        return f": {limit}, which is harm"
+    return ": beyond the limit, which may be chance" if doubt else ": no harm shown"
 
 
 def _percent(share: float) -> str:

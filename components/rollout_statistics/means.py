@@ -64,10 +64,41 @@ def difference(one: Moments, zero: Moments, tau: Any, alpha: float) -> Differenc
         tau: Standard deviation of the mixture: effects about this large are found soonest.
         alpha: Chance that the truth is ever outside, over all looks.
     """
-    value = one.mean - zero.mean
-    enough = (np.asarray(one.n) >= 2) & (np.asarray(zero.n) >= 2)
     variance = one.variance / np.maximum(one.n, 1) + zero.variance / np.maximum(zero.n, 1)
-    known = enough & (variance > 0)
+    known = (np.asarray(one.n) >= 2) & (np.asarray(zero.n) >= 2) & (variance > 0)
+    return _sequence(one.mean - zero.mean, np.where(known, variance, 0.0), tau, alpha)
+
+
+def difference_by_period(one: Moments, zero: Moments, tau: Any, alpha: float) -> Difference:
+    """Return the difference as a weighted mean of the differences within periods, with its confidence sequence.
+
+    Where weights follow outcomes, or the means move over a day while the weights change, plain means compare different
+    times. Within a period both arms see the same: d = sum(d_t / V_t) / sum(1 / V_t), V = 1 / sum(1 / V_t), with
+    V_t = s1^2 / n1_t + s0^2 / n0_t, whose weights depend on counts alone. Given the past each d_t is unbiased, so the
+    sum is a martingale also under a bandit's weights. Periods that only one arm has served say nothing.
+
+    Args:
+        one: Values of arm 1, fields of shape (..., periods).
+        zero: Values of arm 0.
+        tau: As of `difference`.
+        alpha: As of `difference`.
+    """
+    both = (np.asarray(one.n) > 0) & (np.asarray(zero.n) > 0)
+    wholes = [Moments(*(np.sum(part, axis=-1) for part in (m.n, m.total, m.squares))) for m in (one, zero)]
+    s1, s0 = (whole.variance for whole in wholes)
+    spread = np.stack([s1, s0]).max(axis=0) if np.ndim(s1) else max(s1, s0)
+    s1, s0 = (np.where(s > 0, s, spread)[..., None] for s in (s1, s0))
+    inner = s1 / np.maximum(one.n, 1) + s0 / np.maximum(zero.n, 1)
+    information = np.where(both & (inner > 0), 1 / np.maximum(inner, 1e-300), 0.0)
+    total = information.sum(axis=-1)
+    value = (information * (one.mean - zero.mean)).sum(axis=-1) / np.maximum(total, 1e-300)
+    variance = np.where(total > 0, 1 / np.maximum(total, 1e-300), 0.0)
+    return _sequence(value, variance, tau, alpha)
+
+
+def _sequence(value: Any, variance: Any, tau: Any, alpha: float) -> Difference:
+    """Apply the formula of the module; a variance of 0 stands for unknown."""
+    known = variance > 0
     v, t2 = np.where(known, variance, 1.0), np.square(tau)
     radius = np.sqrt(v * (v + t2) / t2 * (2 * np.log(1 / alpha) + np.log((v + t2) / v)))
     radius = np.where(known, radius, np.inf)
@@ -97,10 +128,7 @@ def log_e_above(one: Moments, zero: Moments, tau: Any) -> Any:
 
 def mean_bounds(values: Moments, alpha: float) -> tuple[Any, Any]:
     """Return the confidence sequence of one mean, as `difference` of it and a known 0."""
-    n = np.maximum(values.n, 1)
-    tau = scale_of_effects(values)
     known = (np.asarray(values.n) >= 2) & (values.variance > 0)
-    v, t2 = np.where(known, values.variance / n, 1.0), np.square(tau)
-    radius = np.sqrt(v * (v + t2) / t2 * (2 * np.log(1 / alpha) + np.log((v + t2) / v)))
-    radius = np.where(known, radius, np.inf)
-    return values.mean - radius, values.mean + radius
+    variance = np.where(known, values.variance / np.maximum(values.n, 1), 0.0)
+    found = _sequence(values.mean, variance, scale_of_effects(values), alpha)
+    return found.low, found.high

@@ -27,6 +27,7 @@ class Arm:
         scores: Scores by bin, of the same time.
         outcomes: Outcomes, of the same time.
         all_outcomes: Outcomes since the beginning.
+        outcome_periods: The same by period, fields of shape (periods,).
     """
 
     requests: Ints
@@ -38,6 +39,7 @@ class Arm:
     scores: Counts = field(default_factory=dict)
     outcomes: Moments = field(default_factory=Moments)
     all_outcomes: Moments = field(default_factory=Moments)
+    outcome_periods: Moments = field(default_factory=Moments)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Finding:
     Args:
         check: Its name.
         harm: Whether it shows harm.
+        doubt: Whether the estimate lies beyond the limit, be it by chance: no reason to roll back, but to wait.
         sentence: For people.
         numbers: What the sentence rests on.
     """
@@ -81,3 +84,4 @@ class Finding:
     harm: bool
     sentence: str
     numbers: Mapping[str, Any]
+    doubt: bool = False
