@@ -20,6 +20,8 @@ VERTEX = {
     "AIP_PREDICT_ROUTE": "predict_route",
     "AIP_STORAGE_URI": "model_dir",
 }
+# PENSTOCK_LOG_FORMAT is the form of a process's own lines, everywhere in Penstock.
+OWN_VARIABLES = {"log_format": "PENSTOCK_REQUEST_LOG_FORMAT"}
 
 
 def _option(default: Any, doc: str, kind: Callable[[str], Any] = str) -> Any:
@@ -77,7 +79,7 @@ class Settings:
         given = {name: text for name, text in vars(parser.parse_args(arguments)).items() if text is not None}
         values: dict[str, Any] = {}
         for option in fields(cls):
-            variable = f"PENSTOCK_{option.name.upper()}"
+            variable = OWN_VARIABLES.get(option.name) or f"PENSTOCK_{option.name.upper()}"
             if option.name in given:
                 values[option.name] = _value(option, given[option.name], f"--{option.name.replace('_', '-')}")
             elif environment.get(variable):
