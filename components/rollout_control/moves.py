@@ -4,36 +4,35 @@ Order: traffic first, aliases after it, since traffic is what users feel. What a
 two is ended by the next call: the intent stands beside the version before anything moves.
 """
 
-import datetime
-import json
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
-from penstock.components.model_registry.names import CHALLENGER
+from penstock.components.model_registry.names import CHALLENGER, CHAMPION
 from penstock.components.model_registry.promotion import make_champion
 from penstock.components.model_registry.store import Store, Version
-from penstock.components.rollout_control.standing import (
-    DECISION,
-    Standing,
+from penstock.components.rollout_control.decisions import (
+    ADVANCE,
+    BEGIN,
+    CONTINUE,
+    LEAVING,
+    PROMOTE,
+    PROMOTING,
+    ROLLBACK,
+    STOP,
+    current,
+    is_leaving,
     last_decision,
-    read_standing,
+    record,
 )
+from penstock.components.rollout_control.places import model_uri
+from penstock.components.rollout_control.standing import Standing, read_standing
 from penstock.components.serving_targets.target import WHOLE, Conflict, ModelVersion, Shadow, Target
 from penstock.components.step_io.errors import StepError
 
 log = logging.getLogger(__name__)
 
-LONGEST_WHY, LONGEST_BY = 200, 60  # characters: a tag of old MLflow servers holds 500
-BEGIN, CONTINUE, ADVANCE, PROMOTE, ROLLBACK, STOP = (
-    "begin",
-    "continue",
-    "advance",
-    "promote",
-    "rollback",
-    "stop",
-)
-PROMOTING = "promoting"  # decided, perhaps not yet done
+ATTEMPTS = 5  # of a rollback, when somebody else shifts traffic at the same moment
 
 
 def serve_champion(store: Store, target: Target, model: str, replicas: int, by: str) -> Standing:
@@ -48,7 +47,7 @@ def serve_champion(store: Store, target: Target, model: str, replicas: int, by: 
             f"the model {model!r} has no champion to serve: train one, or promote a version that is registered"
         )
     champion = str(found.champion.number)
-    target.deploy(ModelVersion(model, champion, found.champion.source, replicas), by=by, why="the champion")
+    _deploy(store, target, found.champion, replicas, by, "the champion")
     if not target.state().weights:
         target.shift({champion: WHOLE}, by=by, why="the champion serves")
     return read_standing(store, target, model)
@@ -77,36 +76,48 @@ def begin(
     Raises:
         StepError: A version does not become ready; the champion goes on as it was.
     """
+    found = finish(store, target, read_standing(store, target, model), by)
     found = serve_champion(store, target, model, replicas, by)
-    found = finish(store, target, found, by)
     if not found.active:
         return found
     assert found.champion is not None and found.challenger is not None  # noqa: PT018 - what active means
     champion, challenger = str(found.champion.number), str(found.challenger.number)
-    target.deploy(
-        ModelVersion(model, challenger, found.challenger.source, replicas), by=by, why="the challenger"
-    )
+    _deploy(store, target, found.challenger, replicas, by, "the challenger")
     state = target.state()
     why = f"version {challenger} challenges version {champion}"
     if shadow and (state.shadow is None or state.shadow.version != challenger):
         target.mirror(Shadow(challenger), by=by, why=why)
-        record(store, found.challenger, BEGIN, [why], by)
+        record(store, found.challenger, BEGIN, [why], by, state.weights)
     elif first is not None and not state.weights.get(challenger):
         weights = {champion: first["champion"], challenger: first["challenger"]}
         target.shift(weights, revision=state.revision, by=by, why=why)
-        record(store, found.challenger, BEGIN, [why], by)
+        record(store, found.challenger, BEGIN, [why], by, weights)
+    elif not found.began:  # a process was killed between the two above
+        record(store, found.challenger, BEGIN, [why], by, state.weights)
     return read_standing(store, target, model)
 
 
 def finish(store: Store, target: Target, found: Standing, by: str) -> Standing:
-    """End a promotion that was interrupted between traffic and aliases."""
-    challenger = found.challenger
-    if challenger is None or last_decision(challenger).get("action") != PROMOTING:
+    """End what was decided and interrupted: a promotion between traffic and aliases, or a rollback."""
+    challenger, champion = found.challenger, found.champion
+    if challenger is None or champion is None or challenger.number == champion.number:
         return found
-    if found.endpoint.weights != {str(challenger.number): WHOLE}:
+    decision = last_decision(challenger)
+    action, reasons = decision.get("action"), [decision.get("why", "")]
+    by = decision.get("by", "") or by
+    number = str(challenger.number)
+    if action == PROMOTING and found.endpoint.weights == {number: WHOLE}:
+        log.info("version %s has all traffic: its promotion is ended now", number)
+        _crown(store, target, challenger, champion, reasons, by)
+    elif is_leaving(challenger):
+        log.info("version %s was to lose its traffic: that is ended now", number)
+        back = {str(champion.number): WHOLE}
+        if found.endpoint.weights and found.endpoint.weights != back:
+            target.shift(back, revision=found.endpoint.revision, by=by, why=reasons[0])
+        ends = next(word for word, leaving in LEAVING.items() if leaving == action)
+        end(store, target, challenger, ends, reasons, by)
+    else:
         return found
-    log.info("version %d has all traffic: its promotion is ended now", challenger.number)
-    _crown(store, challenger, [str(last_decision(challenger).get("why", ""))], by)
     return read_standing(store, target, found.model)
 
 
@@ -145,19 +156,17 @@ def carry_out(
         return f"version {challenger} keeps its share: {why}"
     if action == ADVANCE:
         target.shift(dict(weights), revision=revision, by=by, why=why)
+        record(store, found.challenger, ADVANCE, reasons, by, weights)
         return f"version {challenger} has {weights.get(challenger, 0)} % of the traffic now: {why}"
     if action == PROMOTE:
-        record(store, found.challenger, PROMOTING, reasons, by)
-        try:
+        with _intending(store, found.challenger, PROMOTING, reasons, by):
             target.shift({challenger: WHOLE}, revision=revision, by=by, why=why)
-        except Conflict:
-            record(store, found.challenger, ADVANCE, ["not promoted: the endpoint had changed"], by)
-            raise
         _no_shadow(target, by, why)
-        _crown(store, found.challenger, reasons, by)
+        _crown(store, target, found.challenger, found.champion, reasons, by)
         return f"version {challenger} is the champion now, version {champion} the previous one: {why}"
     if action in (ROLLBACK, STOP):
-        target.shift({champion: WHOLE}, revision=revision, by=by, why=why)
+        with _intending(store, found.challenger, LEAVING[action], reasons, by):
+            target.shift({champion: WHOLE}, revision=revision, by=by, why=why)
         end(store, target, found.challenger, action, reasons, by)
         return f"version {champion} has all traffic again, version {challenger} none: {why}"
     raise StepError(
@@ -170,8 +179,10 @@ def end(
 ) -> None:
     """Take a challenger out of the rollout, once it has no traffic any more."""
     _no_shadow(target, by, reasons[0] if reasons else action)
-    record(store, challenger, action, reasons, by)
-    store.delete_alias(challenger.model, CHALLENGER)
+    record(store, challenger, action, reasons, by, target.state().weights)
+    found = store.version_of(challenger.model, CHALLENGER)
+    if found is not None and found.number == challenger.number:  # a newer one may be waiting
+        store.delete_alias(challenger.model, CHALLENGER)
 
 
 def roll_back(store: Store, target: Target, model: str, replicas: int, by: str, why: str) -> str:
@@ -184,58 +195,70 @@ def roll_back(store: Store, target: Target, model: str, replicas: int, by: str, 
         StepError: There is nothing to go back to, or it does not become ready.
     """
     found = read_standing(store, target, model)
-    if found.active and found.champion is not None and found.challenger is not None:
-        champion = str(found.champion.number)
-        _to(target, model, found.champion, replicas, by, why)
-        end(store, target, found.challenger, ROLLBACK, [why], by)
-        return f"version {champion} has all traffic, version {found.challenger.number} none"
-    if found.previous is None:
+    kept, gone, before = found.champion, found.challenger, found.previous
+    if kept is not None and gone is not None and (found.active or is_leaving(gone)):
+        record(store, gone, LEAVING[ROLLBACK], [why], by)
+        _to(store, target, kept, replicas, by, why)
+        _stay_champion(store, kept)  # a promotion may have come in between
+        end(store, target, gone, ROLLBACK, [why], by)
+        return f"version {kept.number} has all traffic, version {gone.number} none"
+    if before is None:
         raise StepError(
             f"the model {model!r} has no previous version to go back to: name one with `penstock promote`"
         )
-    gone = found.champion
-    _to(target, model, found.previous, replicas, by, why)
+    if (
+        kept is not None and last_decision(before).get("action") == ROLLBACK
+    ):  # a call that was killed at its end
+        _to(store, target, kept, replicas, by, why)
+        return (
+            f"version {kept.number}, the champion, has all traffic; version {before.number}, the previous one, "
+            "was rolled back before"
+        )
+    _to(store, target, before, replicas, by, why)
+    if kept is not None:
+        record(store, kept, ROLLBACK, [why], by, target.state().weights)
     with store.lock():
-        make_champion(store, found.previous)
-    if gone is not None:
-        record(store, gone, ROLLBACK, [why], by)
-    return f"version {found.previous.number} is the champion again and has all traffic"
+        make_champion(store, before)
+    return f"version {before.number} is the champion again and has all traffic"
 
 
-def idle(found: Standing) -> list[str]:
-    """Return the versions that have neither traffic nor a role; `previous` has one: it is there for a rollback."""
-    roles = (found.champion, found.challenger, found.previous)
-    kept = {str(version.number) for version in roles if version is not None} | set(found.endpoint.weights)
-    if found.endpoint.shadow is not None:
-        kept.add(found.endpoint.shadow.version)
-    return [version for version in found.endpoint.versions if version not in kept]
-
-
-def tidy(target: Target, found: Standing, by: str) -> list[str]:
-    """Take the idle versions away, and return them."""
-    gone = idle(found)
-    for version in gone:
-        target.undeploy(version, by=by, why="it is neither champion, challenger nor previous")
-    return gone
-
-
-def record(store: Store, version: Version, action: str, reasons: Sequence[str], by: str) -> None:
-    """Write beside a version what was decided of it, by whom and why."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    decision: dict[str, Any] = {
-        "action": action,
-        "time": now,
-        "began": now if action == BEGIN else last_decision(version).get("began", ""),
-        "by": by[:LONGEST_BY],
-        "why": "; ".join(reasons)[:LONGEST_WHY],
-    }
-    store.tag_version(version.model, version.number, {DECISION: json.dumps(decision, ensure_ascii=False)})
-
-
-def _to(target: Target, model: str, version: Version, replicas: int, by: str, why: str) -> None:
+def _deploy(store: Store, target: Target, version: Version, replicas: int, by: str, why: str) -> None:
+    """Bring a version up, with as many replicas as it has where that is more."""
     number = str(version.number)
-    target.deploy(ModelVersion(model, number, version.source, replicas), by=by, why=why)
-    target.shift({number: WHOLE}, by=by, why=why)
+    deployed = target.state().versions.get(number)
+    wanted = max(replicas, deployed.replicas if deployed else 0)
+    uri = deployed.uri if deployed else model_uri(store, target, version)
+    target.deploy(ModelVersion(version.model, number, uri, wanted), by=by, why=why)
+
+
+def _to(store: Store, target: Target, version: Version, replicas: int, by: str, why: str) -> None:
+    """Give a version all traffic, whoever else shifts it at this moment."""
+    number = str(version.number)
+    deployed = target.state().versions.get(number)
+    if deployed is None or deployed.ready < deployed.replicas:
+        _deploy(store, target, version, replicas, by, why)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            target.shift({number: WHOLE}, by=by, why=why)
+        except Conflict:
+            if attempt == ATTEMPTS:
+                raise
+        else:
+            return
+
+
+@contextlib.contextmanager
+def _intending(
+    store: Store, version: Version, intent: str, reasons: Sequence[str], by: str
+) -> Iterator[None]:
+    """Write down what is about to be done; on a conflict it was not, unless somebody decided anew."""
+    record(store, version, intent, reasons, by)
+    try:
+        yield
+    except Conflict as error:
+        if last_decision(current(store, version)).get("action") == intent:
+            record(store, version, CONTINUE, [f"not done: {error}"], by)
+        raise
 
 
 def _no_shadow(target: Target, by: str, why: str) -> None:
@@ -243,7 +266,27 @@ def _no_shadow(target: Target, by: str, why: str) -> None:
         target.mirror(None, by=by, why=why)
 
 
-def _crown(store: Store, version: Version, reasons: Sequence[str], by: str) -> None:
+def _crown(
+    store: Store, target: Target, version: Version, before: Version, reasons: Sequence[str], by: str
+) -> None:
+    """Make a version that has all traffic the champion; not when a rollback came in between.
+
+    Raises:
+        Conflict: It did: the champion of before is champion still.
+    """
     with store.lock():
         make_champion(store, version)
-    record(store, version, PROMOTE, reasons, by)
+    weights = target.state().weights
+    if weights != {str(version.number): WHOLE}:
+        _stay_champion(store, before)
+        raise Conflict(
+            f"version {version.number} lost its traffic while it was promoted: it is not the champion"
+        )
+    record(store, version, PROMOTE, reasons, by, weights)
+
+
+def _stay_champion(store: Store, version: Version) -> None:
+    with store.lock():
+        found = store.version_of(version.model, CHAMPION)
+        if found is None or found.number != version.number:
+            make_champion(store, version)

@@ -3,15 +3,14 @@
 Nothing else is kept: a rollout that was interrupted anywhere is read anew from the two, and goes on.
 """
 
-import json
-from collections.abc import Mapping
+import datetime
 from dataclasses import dataclass
 
 from penstock.components.model_registry.names import CHALLENGER, CHAMPION, PREVIOUS
 from penstock.components.model_registry.store import Store, Version
+from penstock.components.rollout_control.decisions import ended, last_decision
 from penstock.components.serving_targets.target import EndpointState, Target
 
-DECISION = "penstock.rollout"  # tag of a version: how its rollout began or ended, as JSON
 WEIGHTS_CHANGE = ("shift", "shadow")
 
 
@@ -37,8 +36,12 @@ class Standing:
 
     @property
     def began(self) -> str:
-        """When the challenger got its first share, UTC, ISO 8601; empty before."""
-        return last_decision(self.challenger).get("began", "") if self.challenger else ""
+        """When the challenger got its first share, UTC, ISO 8601; empty before.
+
+        It is written down right after the shift, so never later than `since`.
+        """
+        found = last_decision(self.challenger).get("began", "") if self.challenger else ""
+        return min(found, self.since, key=_moment) if found and self.since else found
 
     @property
     def active(self) -> bool:
@@ -61,15 +64,5 @@ def read_standing(store: Store, target: Target, model: str) -> Standing:
     )
 
 
-def last_decision(version: Version) -> Mapping[str, str]:
-    """Return how a version's rollout began or ended: action, time, by, why; empty when it never did."""
-    try:
-        found = json.loads(version.tags.get(DECISION, "{}"))
-    except ValueError:  # a value that the store cut short
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def ended(version: Version) -> bool:
-    """Return whether it was decided that a version is not, or no longer, rolled out."""
-    return last_decision(version).get("action") in ("rollback", "stop")
+def _moment(time: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(time)

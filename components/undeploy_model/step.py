@@ -2,7 +2,7 @@ import logging
 from typing import NamedTuple
 
 from penstock.components.model_registry.opening import open_store
-from penstock.components.rollout_control.moves import idle
+from penstock.components.rollout_control.idle_versions import idle
 from penstock.components.rollout_control.places import open_endpoint
 from penstock.components.rollout_control.standing import read_standing
 from penstock.components.step_io.errors import StepError

@@ -1,12 +1,17 @@
 """What decisions do to traffic and aliases, with a real registry; and what a killed process leaves behind."""
 
+import contextlib
+import shutil
+
 import pytest
 
 from penstock.components.model_registry.names import CHALLENGER, CHAMPION, PREVIOUS
 from penstock.components.model_registry.opening import open_store
 from penstock.components.model_registry.store import Store
 from penstock.components.rollout_control import moves
-from penstock.components.rollout_control.standing import last_decision, read_standing
+from penstock.components.rollout_control.decisions import decisions, last_decision
+from penstock.components.rollout_control.idle_versions import tidy
+from penstock.components.rollout_control.standing import read_standing
 from penstock.components.serving_targets.target import Conflict
 from penstock.components.step_io.errors import StepError
 from tests.components.rollout_control.endpoints import Endpoint, Killed
@@ -19,15 +24,23 @@ def register(store: Store, number: int) -> None:
     store.create_version("taxi", f"file:///models/{number}", run.id, "", {})
 
 
-@pytest.fixture
-def store(tmp_path):
-    """A registry in which version 1 is the champion and version 2 its challenger."""
-    store = open_store(f"sqlite:///{tmp_path}/registry.db")
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """A registry in which version 1 is the champion and version 2 its challenger: MLflow takes long to make one."""
+    path = tmp_path_factory.mktemp("registry") / "registry.db"
+    store = open_store(f"sqlite:///{path}")
     for number in (1, 2):
         register(store, number)
     store.set_alias("taxi", CHAMPION, 1)
     store.set_alias("taxi", CHALLENGER, 2)
-    return store
+    return path
+
+
+@pytest.fixture
+def store(registry, tmp_path):
+    """A registry of its own for each test."""
+    shutil.copyfile(registry, tmp_path / "registry.db")
+    return open_store(f"sqlite:///{tmp_path}/registry.db")
 
 
 @pytest.fixture
@@ -47,6 +60,10 @@ def begin(store, endpoint, first=FIRST, shadow=False):
 def decide(store, endpoint, action, weights=None, found=None):
     found = found or read_standing(store, endpoint, "taxi")
     return moves.carry_out(store, endpoint, found, action, weights or {}, ["because"], "test")
+
+
+def roll_back(store, endpoint):
+    return moves.roll_back(store, endpoint, "taxi", 1, "a person", "complaints")
 
 
 def test_a_rollout_begins_beside_a_champion_that_serves(store, endpoint):
@@ -105,7 +122,7 @@ def test_a_challenger_that_lost_is_not_rolled_out_again(store, endpoint, action)
 def test_nothing_is_done_on_a_standing_that_is_past(store, endpoint):
     """A rollback came between the analysis and its advance."""
     old = begin(store, endpoint)
-    moves.roll_back(store, endpoint, "taxi", 1, "a person", "complaints")
+    roll_back(store, endpoint)
     for action in ("advance", "promote", "rollback"):
         with pytest.raises(Conflict):
             decide(store, endpoint, action, {"1": 75, "2": 25}, found=old)
@@ -152,7 +169,7 @@ def test_a_beginning_that_was_killed_anywhere_is_ended_by_the_next(store, endpoi
 def test_rollback_after_a_promotion_brings_the_previous_champion_back(store, endpoint):
     begin(store, endpoint)
     decide(store, endpoint, "promote")
-    moves.roll_back(store, endpoint, "taxi", 1, "a person", "complaints")
+    roll_back(store, endpoint)
     assert endpoint.weights == {"1": 100}
     assert aliases(store)[CHAMPION] == 1
     assert endpoint.changes[-1].by == "a person"
@@ -188,6 +205,96 @@ def test_what_has_no_role_is_taken_away_and_previous_stays(store, endpoint):
     store.set_alias("taxi", CHALLENGER, 3)
     begin(store, endpoint)
     decide(store, endpoint, "rollback")
-    gone = moves.tidy(endpoint, read_standing(store, endpoint, "taxi"), "test")
+    gone = tidy(endpoint, read_standing(store, endpoint, "taxi"), "test")
     assert gone == ["3"]
     assert set(endpoint.versions) == {"1", "2"}
+
+
+@pytest.mark.parametrize("moment", ["die_at", "die_after"])
+@pytest.mark.parametrize("by_hand", [True, False], ids=["rollback", "decided"])
+def test_a_rollback_killed_at_its_shift_lets_nobody_in_again(store, endpoint, moment, by_hand):
+    begin(store, endpoint)
+    setattr(endpoint, moment, len(endpoint.changes) + 1)
+    with pytest.raises(Killed):
+        roll_back(store, endpoint) if by_hand else decide(store, endpoint, "rollback")
+    endpoint.die_at = endpoint.die_after = 0
+    begin(store, endpoint)
+    assert endpoint.weights == {"1": 100}
+    assert aliases(store) == {CHAMPION: 1, CHALLENGER: None, PREVIOUS: None}
+    version = next(v for v in store.versions("taxi") if v.number == 2)
+    assert last_decision(version)["action"] == "rollback"
+
+
+@pytest.mark.parametrize("moment", ["die_at", "die_after"])
+def test_a_killed_rollback_said_again_goes_back_no_further(store, endpoint, moment):
+    begin(store, endpoint)
+    decide(store, endpoint, "promote")
+    register(store, 3)
+    store.set_alias("taxi", CHALLENGER, 3)
+    begin(store, endpoint)
+    setattr(endpoint, moment, len(endpoint.changes) + 1)
+    with pytest.raises(Killed):
+        roll_back(store, endpoint)
+    endpoint.die_at = endpoint.die_after = 0
+    roll_back(store, endpoint)
+    assert endpoint.weights == {"2": 100}
+    assert aliases(store) == {CHAMPION: 2, CHALLENGER: None, PREVIOUS: 1}
+
+
+def test_a_rollback_to_previous_said_twice_does_not_bring_the_bad_one_back(store, endpoint):
+    begin(store, endpoint)
+    decide(store, endpoint, "promote")
+    for _ in range(2):
+        roll_back(store, endpoint)
+        assert endpoint.weights == {"1": 100}
+        assert aliases(store)[CHAMPION] == 1
+
+
+def test_a_rollback_in_the_middle_of_a_promotion_holds(store, endpoint, monkeypatch):
+    """Between the promotion's traffic and its aliases; then between its aliases and its last look."""
+    for place in ("before", "after"):
+        begin(store, endpoint)
+        crown = moves.make_champion
+
+        def rolled_back_beside(store, version, crown=crown, place=place):
+            monkeypatch.setattr(moves, "make_champion", crown)
+            if place == "after":
+                crown(store, version)
+            roll_back(store, endpoint)
+            if place == "before":
+                crown(store, version)
+
+        monkeypatch.setattr(moves, "make_champion", rolled_back_beside)
+        monkeypatch.setattr(type(store), "lock", lambda self: contextlib.nullcontext())  # as on a server
+        with pytest.raises(Conflict, match="lost its traffic"):
+            decide(store, endpoint, "promote")
+        assert endpoint.weights == {"1": 100}
+        assert aliases(store)[CHAMPION] == 1
+        store.set_alias("taxi", CHALLENGER, 2)
+        store.tag_version("taxi", 2, {"penstock.rollout": "{}"})
+
+
+def test_every_decision_stands_beside_the_version(store, endpoint):
+    begin(store, endpoint)
+    decide(store, endpoint, "advance", {"1": 75, "2": 25})
+    decide(store, endpoint, "promote")
+    found = decisions(store.version_of("taxi", CHAMPION))
+    assert [(one["action"], one["weights"]) for one in found] == [
+        ("begin", {"1": 95, "2": 5}),
+        ("advance", {"1": 75, "2": 25}),
+        ("promote", {"2": 100}),
+    ]
+    assert {one["why"] for one in found[1:]} == {"because"}
+
+
+def test_the_beginning_is_no_later_than_its_shift(store, endpoint):
+    """analyze_rollout refuses weights that are older than their rollout."""
+    begin(store, endpoint)
+    found = read_standing(store, endpoint, "taxi")
+    assert found.began == found.since
+
+
+def test_replicas_that_are_there_stay(store, endpoint):
+    moves.serve_champion(store, endpoint, "taxi", 3, "test")
+    begin(store, endpoint)
+    assert endpoint.versions["1"].replicas == 3
