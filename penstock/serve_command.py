@@ -183,7 +183,9 @@ def _show(target: "LocalTarget") -> None:
     from penstock.serving_example import curl_line, example_body, predict_url
 
     state = target.state()
-    print(f"{state.endpoint} is served at {state.url} (REST and gRPC): {shares_text(state.weights)}")
+    whole = next((version for version, weight in state.weights.items() if weight == 100), "")
+    traffic = f"all traffic to version {whole}" if whole else f"traffic {shares_text(state.weights)}"
+    print(f"{state.endpoint} is served at {state.url} (REST and gRPC), {traffic}")
     first = state.versions[next(iter(state.weights))]
     body = example_body(Path(first.uri))
     status, answer = ask(predict_url(state.url, first.model), body)

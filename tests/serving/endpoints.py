@@ -94,7 +94,8 @@ class Client:
         self.path = path
 
     def post(self, body: object = None, **headers: str) -> Answer:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        names = {"content-type": "application/json"}
+        names |= {name.replace("_", "-"): value for name, value in headers.items()}
         try:
             self.connection.request("POST", self.path, json.dumps(body or {}), names)
             response = self.connection.getresponse()
@@ -118,14 +119,16 @@ class Client:
 class Load:
     """Some clients that ask as fast as they are answered, in the background."""
 
-    def __init__(self, port: int, clients: int = 4, body: object = None) -> None:
+    def __init__(
+        self, port: int, clients: int = 4, body: object = None, path: str = "/v1/models/taxi:predict"
+    ) -> None:
         self.answers: list[tuple[float, Answer]] = []
-        self._port, self._body = port, body
+        self._port, self._body, self._path = port, body, path
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
 
     def _ask(self) -> None:
-        with Client(self._port) as client:
+        with Client(self._port, self._path) as client:
             while not self._stop.is_set():
                 answer = client.post(self._body)
                 self.answers.append((time.monotonic(), answer))
