@@ -29,8 +29,9 @@ def decide_bandit(traffic: Traffic, weights: Mapping[str, int], champion: str, r
     All arms but the champion are challengers; one with weight 0 has been dropped before and stays out. What is sure is told
     by means.difference_by_period at alpha / number of challengers, which holds under weights that follow from
     outcomes, and at every look: a challenger is dropped when it is worse than the champion, or not better by
-    `min_effect`; it is promoted when it is better than every other arm still in the race, and than the champion by an
-    estimated `min_effect`. The probability of being best sets weights only: it is no test.
+    `min_effect`, or the best with a probability below `give_up`, which proves nothing but leaves little to be lost by staying
+    with the champion; it is promoted when it is better than every other arm still in the race, and than the champion by an
+    estimated `min_effect`. The probability of being best promotes nothing: it is no test.
     """
     settings = rollout.bandit
     versions = list(traffic.arms)
@@ -50,6 +51,10 @@ def decide_bandit(traffic: Traffic, weights: Mapping[str, int], champion: str, r
     if len(versions) == 2 and challengers:
         numbers["segments"] = segment_rows(traffic, champion, challengers[0], rollout)
 
+    outcome, shares = rollout.outcome, {}
+    if all(enough.values()):
+        shares = best_shares(arms, outcome.kind, outcome.higher_is_better, settings.draws, settings.seed)
+        numbers["best"] = shares
     reasons, dropped, harmed = [], [], False
     for v in challengers:
         told = [f"version {v!r}: {f.sentence}" for f in findings[v] if f.harm]
@@ -61,6 +66,10 @@ def decide_bandit(traffic: Traffic, weights: Mapping[str, int], champion: str, r
             harmed = True
         elif compared and high < settings.min_effect:
             told.append(f"version {v!r} is not better by {settings.min_effect:g}, at most by {high:.4g}")
+        elif shares.get(v, 1.0) < settings.give_up:
+            told.append(
+                f"version {v!r} is the best with probability {shares[v]:.3g}, below {settings.give_up:g}: given up"
+            )
         if told:
             dropped.append(v)
             reasons += told
@@ -86,17 +95,16 @@ def decide_bandit(traffic: Traffic, weights: Mapping[str, int], champion: str, r
         reasons.insert(0, f"{over}: the champion stays")
         return Decision(STOP, all_to(champion, versions), (*reasons, *means), numbers)
     race = {v: arms[v] for v in (champion, *left)}
-    shares = dict.fromkeys(race, 1 / len(race))
-    if all(enough[v] for v in race):
-        outcome = rollout.outcome
-        shares = best_shares(race, outcome.kind, outcome.higher_is_better, settings.draws, settings.seed)
-        numbers["best"] = shares
+    if shares:
         reasons += [
-            f"version {v!r} is the best with probability {share:.3g}: its mean outcome is {race[v].mean:.4g} "
-            f"({int(race[v].n):,})"
-            for v, share in shares.items()
+            f"version {v!r} is the best with probability {shares[v]:.3g}: its mean outcome is {arm.mean:.4g} "
+            f"({int(arm.n):,})"
+            for v, arm in race.items()
         ]
+        shares = {v: max(shares[v], 1e-12) for v in race}
+        shares = {v: share / sum(shares.values()) for v, share in shares.items()}
     else:
+        shares = dict.fromkeys(race, 1 / len(race))
         reasons += [f"an arm has fewer than {settings.min_outcomes:,} outcomes: all get the same", *means]
     percents = dict.fromkeys(versions, 0) | whole_percents(with_floor(shares, settings.floor / 100))
     changed = percents != {v: int(weights.get(v, 0)) for v in versions}

@@ -22,7 +22,7 @@ def decide_canary(
 ) -> Decision:
     """Roll back on harm, wait while a stage lasts, advance to the next stage, promote after the last.
 
-    A stage also lasts while an estimate is beyond its limit: either more requests clear it, or they show harm.
+    A stage also lasts while something looks like harm: either more requests clear it, or they show it.
 
     Harm is looked at first and at every look: a stage that is not over protects nobody.
     """

@@ -76,7 +76,7 @@ def _rate(
         f"the {what} is {_percent(rate1)} of {int(n1.sum()):,} {unit}, the champion's {_percent(rate0)} of "
         f"{int(n0.sum()):,}"
     )
-    doubt = bool(rate1 > ratio * rate0 and rate1 - rate0 >= increase)
+    doubt = bool(max(together, later if use_later else 0.0) > 0 and rate1 - rate0 >= increase)
     sentence += _ending(harmful, doubt, f"more than {ratio:g} times")
     numbers = {
         "challenger": float(rate1),
@@ -159,7 +159,7 @@ def _outcomes(
 def _ending(harmful: bool, doubt: bool, limit: str) -> str:
     if harmful:
         return f": {limit}, which is harm"
-    return ": beyond the limit, which may be chance" if doubt else ": no harm shown"
+    return ": this looks like harm, but may be chance" if doubt else ": no harm shown"
 
 
 def _percent(share: float) -> str:

@@ -104,6 +104,7 @@ class Bandit:
         floor: Percent that each arm keeps.
         alpha: Chance of a wrong promotion or rollback of an equal challenger, at whatever looks.
         min_effect: As of the A/B test.
+        give_up: A challenger that is the best with a probability below this is dropped; 0: never.
         min_outcomes: Outcomes of each arm before its weight moves.
         max_outcomes: As of the A/B test.
         max_duration: As of the A/B test.
@@ -114,6 +115,7 @@ class Bandit:
     floor: int = 5
     alpha: float = 0.05
     min_effect: float = 0.01
+    give_up: float = 0.01
     min_outcomes: int = 50
     max_outcomes: int = 200_000
     max_duration: str = "P28D"
@@ -215,6 +217,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "bandit.floor": (0, 50),
     "bandit.alpha": LEVEL,
     "bandit.min_effect": POSITIVE,
+    "bandit.give_up": (0.0, 0.2),
     "bandit.min_outcomes": (2, LARGEST),
     "bandit.max_outcomes": (0, LARGEST),
     "bandit.draws": (1_000, 1_000_000),

@@ -75,7 +75,7 @@ class Finding:
     Args:
         check: Its name.
         harm: Whether it shows harm.
-        doubt: Whether the estimate lies beyond the limit, be it by chance: no reason to roll back, but to wait.
+        doubt: Whether it looks like harm, but may be chance: no reason to roll back, but to wait.
         sentence: For people.
         numbers: What the sentence rests on.
     """
