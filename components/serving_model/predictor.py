@@ -36,7 +36,7 @@ class Predictor:
             raise StepError(
                 f"the SavedModel in {folder.saved_model} cannot be loaded: {type(error).__name__}: {error}"
             ) from error
-        taken, given = set(signature.structured_input_signature[1]), {found.name for found in folder.inputs}
+        taken, given = self._taken(), {found.name for found in folder.inputs}
         if taken != given:
             raise StepError(
                 f"{folder.path}: the SavedModel takes {sorted(taken - given)} which model.json does not name, "
@@ -75,6 +75,18 @@ class Predictor:
         return {
             name: values if name == "probabilities" else values.reshape(-1) for name, values in found.items()
         }
+
+    def _taken(self) -> set[str]:
+        """Return the names of the signature's inputs, from the file.
+
+        The loaded function tells what they were called in Python, where "trip miles" is no name.
+        """
+        from tensorflow.core.protobuf import saved_model_pb2
+
+        saved = saved_model_pb2.SavedModel.FromString(
+            (self.folder.saved_model / "saved_model.pb").read_bytes()
+        )
+        return set(saved.meta_graphs[0].signature_def["serving_default"].inputs)
 
     def _packed(self, signature: Any) -> Any:
         """Return the signature with two arguments, all numbers and all texts: a tenth of the Python work."""
