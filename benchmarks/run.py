@@ -17,6 +17,7 @@ STACK = {
     "step_start": None,
     "evaluate": "tensorflow",
     "data_statistics": "tfdv",
+    "predict_batch": "tensorflow",
     "cluster_overhead": None,
 }
 NEED_MORE = {"cluster_overhead"}

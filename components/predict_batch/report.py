@@ -12,11 +12,6 @@ from penstock.components.predict_batch.table import ROW
 
 MOST_CLASSES = 30
 MOST_INPUTS = 300
-SENTENCES = {
-    "pass": "Every row has a prediction.",
-    "warn": "The predictions can be used; see what was found.",
-    "block": "The batch should not be used as it is.",
-}
 
 
 def write_report(
@@ -25,7 +20,7 @@ def write_report(
     """Write the page."""
     task = batch.model.task
     page = Page("Batch prediction", subtitle=f"{batch.model.label} ({task}), {scored.rows:,} rows")
-    sentence = judgement.reasons[0] if judgement.reasons else SENTENCES["pass"]
+    sentence = judgement.reasons[0] if judgement.reasons else "Every row has a prediction."
     page.verdict(judgement.verdict, f"{sentence[0].upper()}{sentence[1:]}")
     if len(judgement.reasons) > 1:
         page.list(judgement.reasons)
@@ -57,7 +52,7 @@ def write_report(
         [[field.name, str(field.type)] for field in batch.schema],
         caption=f"Keys: {keys}",
     )
-    with page.details(f"{len(scored.shards)} shards"):
+    with page.details(f"{len(scored.shards)} shard{'' if len(scored.shards) == 1 else 's'}"):
         page.table(
             ["File", Column("Rows", numeric=True), Column("Bytes", numeric=True), "SHA-256"],
             [[e["file"], e["rows"], e["bytes"], e["sha256"][:16]] for e in scored.shards[:MOST_INPUTS]],
@@ -100,7 +95,7 @@ def _predictions(page: Page, batch: Batch, found: Distribution) -> None:
         facts |= {f"{int(key[1:])} %": value for key, value in found.quantiles.items()}
         facts["highest"] = found.high
         page.table(
-            ["", Column("Value", numeric=True)],
+            ["Figure", Column("Value", numeric=True)],
             [[name, value] for name, value in facts.items()],
             caption=f"Figures of the {name}; the percentages are quantiles",
         )
