@@ -3,10 +3,10 @@
 One route holds REST and gRPC, told apart by path, so that one write changes both. It is all the state there is: which
 versions a request may name, their shares, the shadow, and in annotations the revision and the latest changes.
 
-    path /inference.GRPCInferenceService, x-model-version: 3   → version 3, gRPC
-    path /inference.GRPCInferenceService                       → by weights, gRPC
-    paths of V1 and V2, x-model-version: 3                     → version 3, REST
-    paths of V1 and V2                                         → by weights, REST
+    paths of V1 and V2 over REST, x-model-version: 3   → version 3, port of REST
+    paths of V1 and V2 over REST                       → by weights, port of REST
+    methods of V2 over gRPC, x-model-version: 3        → version 3, port of gRPC
+    methods of V2 over gRPC                            → by weights, port of gRPC
 
 Where the weights are empty, requests that name no version find no route: 404. A request that names a version that is
 not deployed goes by weights, as a Gateway cannot answer by itself; the answer's x-model-version tells who gave it.
@@ -24,10 +24,16 @@ from penstock.components.serving_targets.recent_changes import as_text, from_tex
 from penstock.components.serving_targets.target import FORCED_HEADER, WHOLE, Change, Shadow
 from penstock.components.step_io.errors import StepError
 
-GRPC_PATH = "/inference.GRPCInferenceService"
-# Not /metrics, and not /v2/repository, which loads and unloads models.
-REST_PATHS = ("/v1/models", "/v2/models", "/v2/health")
-PROTOCOLS = ((HTTP_PORT, REST_PATHS), (GRPC_PORT, (GRPC_PATH,)))
+# Not /metrics, and nothing that loads or unloads models (/v2/repository, RepositoryModelLoad).
+REST_PATHS = tuple(
+    {"type": "PathPrefix", "value": path} for path in ("/v1/models", "/v2/models", "/v2/health")
+)
+GRPC_SERVICE = "/inference.GRPCInferenceService"
+GRPC_PATHS = tuple(
+    {"type": "Exact", "value": f"{GRPC_SERVICE}/{method}"}
+    for method in ("ModelInfer", "ModelMetadata", "ModelReady", "ServerLive", "ServerMetadata", "ServerReady")
+)
+PROTOCOLS = ((HTTP_PORT, REST_PATHS), (GRPC_PORT, GRPC_PATHS))
 MOST_RULES = 16  # of an HTTPRoute
 MOST_VERSIONS = MOST_RULES // len(PROTOCOLS) - 1
 
@@ -153,7 +159,7 @@ def refusal(found: Json) -> str:
 def _rules(endpoint: str, traffic: Traffic, settings: KubernetesSettings) -> list[Json]:
     rules = []
     for port, paths in PROTOCOLS:
-        places: list[Json] = [{"path": {"type": "PathPrefix", "value": path}} for path in paths]
+        places: list[Json] = [{"path": path} for path in paths]
         for version in traffic.versions:
             header = {"type": "Exact", "name": FORCED_HEADER, "value": version}
             matches = [place | {"headers": [header]} for place in places]

@@ -68,6 +68,7 @@ def test_metrics_and_the_loading_of_models_are_not_for_the_public() -> None:
     paths = {match["path"]["value"] for rule in written(CANARY)["spec"]["rules"] for match in rule["matches"]}
     assert all(not path.startswith(("/metrics", "/v2/repository")) for path in paths)
     assert not {"/", "/v2"} & paths
+    assert not [path for path in paths if "Repository" in path or path.endswith("Service")]
 
 
 def test_nothing_deployed_takes_no_request() -> None:
