@@ -45,7 +45,9 @@ class TruthfulDataPlane(DataPlane):
         try:
             return super().decode(body, headers, *arguments, **options)
         except (InvalidInput, UnsupportedProtocol) as error:
-            raise BadRequest(str(error)) from None
+            raise BadRequest(
+                str(error).replace("Unrecognized request format", "the body is no JSON")
+            ) from None
         except DECODING as error:
             log.info("a request could not be decoded: %s: %s", type(error).__name__, error)
             raise BadRequest(

@@ -159,7 +159,8 @@ class CloudEvents:
         self._client.close()
 
     def _send(self, kind: str, record: dict[str, Any], data: dict[str, Any]) -> None:
-        from cloudevents.http import CloudEvent, to_binary
+        from cloudevents.conversion import to_binary
+        from cloudevents.http import CloudEvent
 
         attributes = {
             **self.attributes,
