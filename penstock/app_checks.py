@@ -9,6 +9,8 @@ from typing import Any
 from penstock.app_dates import start_us, to_time_us
 from penstock.app_metrics import METRICS, metrics_of
 from penstock.app_yaml import Document, Fault, KeyPath
+from penstock.components.rollout_statistics.settings import PARTS, read_rollout
+from penstock.components.step_io.errors import StepError
 from penstock.components.tabular_model.settings import KINDS, SETTINGS, TUNING, Setting, problems
 from penstock.nearest import did_you_mean
 
@@ -29,6 +31,7 @@ def check_sections(document: Document, folder_name: str) -> Iterator[Fault]:
     yield from _settings(document, "tuning", TUNING)
     yield from _kinds(document)
     yield from _thresholds(document)
+    yield from _rollout(document)
 
 
 def check_columns(
@@ -100,6 +103,11 @@ def _column_names(value: Any) -> Iterator[tuple[KeyPath, str]]:
         found = at(value, path)
         for name in found if isinstance(found, dict) else []:
             yield (*path, name), name
+    segments = at(value, ("rollout", "segments"))
+    for index, segment in enumerate(segments if isinstance(segments, list) else []):
+        name = segment.get("column") if isinstance(segment, dict) else segment
+        if isinstance(name, str) and name:
+            yield ("rollout", "segments", index), name
     rules = at(value, ("cleaning",))
     for index, rule in enumerate(rules if isinstance(rules, list) else []):
         if name := text_at(rule, ("set",)):
@@ -217,6 +225,19 @@ def _kinds(document: Document) -> Iterator[Fault]:
             yield document.fault(
                 ("model", "kinds", name), f"{kind!r} is no kind: allowed are {', '.join(KINDS)}{near}"
             )
+
+
+def _rollout(document: Document) -> Iterator[Fault]:
+    """Check each key by itself: so every fault has its place."""
+    section = at(document.value, ("rollout",))
+    for key, value in section.items() if isinstance(section, dict) else []:
+        parts = value if key in PARTS and isinstance(value, dict) and value else {None: value}
+        for part, inner in parts.items():
+            path = ("rollout", key) if part is None else ("rollout", key, part)
+            try:
+                read_rollout({key: inner if part is None else {part: inner}})
+            except StepError as error:
+                yield document.fault(path, str(error).removeprefix(f"{'.'.join(map(str, path))} is "))
 
 
 def _thresholds(document: Document) -> Iterator[Fault]:

@@ -92,6 +92,9 @@ class App:
         return _validate(document, self.folder, self.name, self.schema, needs_schema=self.schema is not None)
 
     def _arguments(self, pipeline: str) -> dict[str, Any]:
+        if pipeline == "rollout":  # which reads no data of the app
+            config = self.config
+            return {"app": self.name, "model_name": config.model_name or self.name, "rollout": config.rollout}
         own_source = pipeline == "batch_prediction" and bool(self.config.batch_prediction.source)
         fault = self.source_fault("batch_prediction" if own_source else "data")
         if fault:
@@ -113,6 +116,8 @@ class App:
             return {name: without_nulls(value) for name, value in arguments.items()}
         arguments["tuning"] = {key: value for key, value in values["tuning"].items() if key != "trials"}
         arguments["label"] = _only_given(values["label"], "column", "sql")
+        if pipeline == "training":
+            arguments["challenge"] = bool(self.config.rollout)
         arguments["cleaning"] = [_only_given(rule, "drop", "set", "sql") for rule in values["cleaning"]]
         return {name: without_nulls(value) for name, value in arguments.items()}
 

@@ -262,5 +262,10 @@ class AppConfig(Section):
     batch_prediction: BatchPrediction = Field(
         default=BatchPrediction(), description="What batches of predictions are made of."
     )
+    rollout: dict[str, Any] = Field(
+        default={},
+        description="How a new version gets into the traffic. With this section a model that passes becomes the "
+        "challenger, unless there is no champion yet: `penstock rollout` promotes it or rolls it back.",
+    )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of everything random.")
     promote: bool = Field(default=True, description="Make a model that passes the champion at once.")

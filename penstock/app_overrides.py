@@ -10,6 +10,7 @@ import yaml
 from penstock.app_yaml import AppError, Fault, KeyPath, parse
 from penstock.components.step_io.values import coerce
 from penstock.nearest import did_you_mean
+from penstock.serving_environment import OF_A_ROLLOUT
 from penstock.signature import Parameter, read_signature
 
 # Which value of app.yaml each parameter of the training pipeline takes; other pipelines have those below.
@@ -58,7 +59,8 @@ BATCH_PREDICTION: dict[str, KeyPath] = {
     "key": ("batch_prediction", "key"),
     "max_unscored": ("batch_prediction", "max_unscored"),
 }
-OF_PIPELINES = {"batch_prediction": BATCH_PREDICTION}
+ROLLOUT: dict[str, KeyPath] = {"model_name": ("model_name",), "rollout": ("rollout",)}
+OF_PIPELINES = {"batch_prediction": BATCH_PREDICTION, "rollout": ROLLOUT}
 
 # Parameters that no app determines, and where each comes from.
 FROM_THE_RUNNER = {
@@ -71,6 +73,8 @@ FROM_THE_RUNNER = {
     "force": "the option --force",
     "registry_uri": "the environment",
     "checkpoint_uri": "the environment",
+    "challenge": "the section rollout of app.yaml",
+    **dict.fromkeys(OF_A_ROLLOUT, "the environment's section serving"),
 }
 
 EXPECTED = {

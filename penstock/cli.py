@@ -27,6 +27,7 @@ COMMANDS = (
     "predict_command",
     "runs_command",
     "serve_command",
+    "rollout_command",
     "app_command",
     "images_command",
     "submit_command",

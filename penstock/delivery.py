@@ -82,6 +82,7 @@ def deliver(
     from penstock.argument_checks import check_arguments
     from penstock.compile_pipeline import compile_pipeline
     from penstock.published_data import plan_source
+    from penstock.serving_environment import serving_arguments
     from penstock.versions import Images, code_version, pin
 
     root = PipelineRoot(environment)
@@ -98,7 +99,7 @@ def deliver(
         folders.append(local.folder)
     images = Images(project)
     version = code_version(pin(compiled, images)[0])
-    filled = {
+    filled: dict[str, Any] = {
         "app_uri": published.app_uri,
         "schema_uri": published.schema_uri,
         "code_uri": published.code_uri,
@@ -108,6 +109,8 @@ def deliver(
         "checkpoint_uri": f"{for_steps(root.uri)}/checkpoints",
         "force": force,
     }
+    if "serving_target" in declared:
+        filled |= serving_arguments(project, environment, str(settings["model_name"]), for_steps(root.uri))
     values |= {name: value for name, value in filled.items() if name in declared}
     check_arguments(compiled, values, pipeline)
 

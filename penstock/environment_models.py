@@ -79,6 +79,74 @@ class Notifications(Section):
     key: str = Field(default="urls", description="Its key.")
 
 
+class ServingSecret(Section):
+    """A Kubernetes secret that the servers get, by name."""
+
+    name: KubernetesName = Field(description="Its name, in the namespace of the servers.")
+    variables: dict[VariableName, str] = Field(description="Environment variable → key of the secret.")
+
+
+class Serving(Section):
+    """Where models are served: the endpoints that rollouts deploy to. Keys of other kinds than `kind` are errors."""
+
+    kind: Literal["", "local", "kubernetes", "vertex"] = Field(
+        default="",
+        description="`local`: processes of this machine (`penstock serve`), the default of the backend local; "
+        "`kubernetes`: pods behind a Gateway; `vertex`: endpoints of Vertex AI; empty: nothing is served.",
+    )
+    replicas: int = Field(default=1, ge=1, le=1000, description="Servers of each version, at least.")
+    logs: str = Field(
+        default="",
+        description="URI under which the servers write their request logs, a folder for each model, and rollouts read "
+        "them. Local: the endpoint's own folder.",
+    )
+    outcomes: str = Field(
+        default="",
+        description="URI under which the outcomes of requests are, a folder for each model. Local: beside the logs.",
+    )
+    image: str = Field(
+        default="",
+        description="The serving image by digest (kubernetes, vertex); empty takes that of images.lock.json.",
+    )
+    namespace: str = Field(
+        default="", description="Of the servers (kubernetes); empty takes that of the steps."
+    )
+    gateway: str = Field(default="gateway", description="Name of the Gateway (kubernetes).")
+    gateway_namespace: str = Field(default="", description="Its namespace (kubernetes); empty: the servers'.")
+    hostname: str = Field(
+        default="",
+        description="Host of the requests (kubernetes); empty: <endpoint>.<namespace>.internal.",
+    )
+    service_account: str = Field(
+        default="", description="Of the servers (kubernetes, vertex); empty on Kubernetes: penstock-serving."
+    )
+    secrets: list[ServingSecret] = []
+    variables: dict[VariableName, str] = Field(
+        default={}, description="Environment variables of the servers (kubernetes, vertex); nothing secret."
+    )
+    sources: dict[str, str] = Field(
+        default={},
+        description="How URIs of the registry begin → what the servers read instead (kubernetes): "
+        "`{mlflow-artifacts:/: s3://bucket/mlflow/}`.",
+    )
+    cpu: str = Field(default="500m", description="What a server asks of a node (kubernetes).")
+    memory: str = Field(default="1Gi", description="What a server asks of a node (kubernetes).")
+    memory_limit: str = Field(default="2Gi", description="What ends a server (kubernetes).")
+    most_replicas: int = Field(
+        default=4, ge=1, le=1000, description="Servers of a version under load, at most (kubernetes, vertex)."
+    )
+    session_cookie: str = Field(
+        default="",
+        description="Cookie that keeps a client at one version, where the gateway can (kubernetes).",
+    )
+    machine_type: str = Field(default="n1-standard-2", description="Of the servers (vertex).")
+    accelerator_type: str = Field(default="", description="Of the servers (vertex).")
+    accelerator_count: int = Field(default=0, ge=0, le=16, description="Accelerators of a server (vertex).")
+    request_log_table: str = Field(
+        default="", description="BigQuery table of Vertex's own request log: project.dataset.table (vertex)."
+    )
+
+
 class Schedule(Section):
     """A recurring run."""
 
@@ -146,6 +214,7 @@ class Environment(Section):
         default={}, description="Environment variables of every step; nothing secret."
     )
     notifications: Notifications = Notifications()
+    serving: Serving = Serving()
     parameters: dict[str, Any] = Field(default={}, description="Defaults of pipeline parameters.")
     cron_time_zone: str = Field(
         default="UTC",

@@ -83,6 +83,7 @@ def training(
     thresholds: dict = {},
     seed: int = 0,
     promote: bool = True,
+    challenge: bool = False,
     force: bool = False,
     registry_uri: str = "",
     checkpoint_uri: str = "",
@@ -127,6 +128,7 @@ def training(
         thresholds: The section `thresholds` of app.yaml.
         seed: Seed of everything random.
         promote: Make a model that passes the champion at once.
+        challenge: Where there is a champion, make it the challenger instead: a rollout promotes it.
         force: Train even when nothing has changed.
         registry_uri: MLflow tracking and registry URI; empty takes MLFLOW_TRACKING_URI.
         checkpoint_uri: Folder for training checkpoints; empty keeps none.
@@ -269,5 +271,6 @@ def training(
                 drift=judged_data.outputs["drift"],
                 champion_version=resolved.outputs["champion_version"],
                 promote=promote,
+                challenge=challenge,
                 registry_uri=registry_uri,
             ).set_caching_options(False).after(model_gate)

@@ -34,8 +34,19 @@ def record(
     reasons: Sequence[str],
     by: str,
     weights: Mapping[str, int] | None = None,
+    began: str = "",
 ) -> None:
-    """Write beside a version what was decided of it; `weights` are the traffic that follows, in percent."""
+    """Write beside a version what was decided of it.
+
+    Args:
+        store: The registry.
+        version: Which.
+        action: One of the words above.
+        reasons: Sentences, the decisive one first.
+        by: Who or what decided.
+        weights: The traffic that follows, in percent.
+        began: When its rollout began, UTC, ISO 8601; empty: as it was.
+    """
     now = datetime.datetime.now(datetime.UTC)
     decision: dict[str, Any] = {
         "action": action,
@@ -43,9 +54,9 @@ def record(
         "by": by[:LONGEST_BY],
         "why": "; ".join(reasons)[:LONGEST_WHY],
     }
-    began = decision["time"] if action == BEGIN else last_decision(current(store, version)).get("began", "")
+    began = began or last_decision(current(store, version)).get("began", "")
     tags = {DECISION: _text({**decision, "began": began})}
-    if action not in (PROMOTING, *LEAVING.values()):
+    if action not in (CONTINUE, PROMOTING, *LEAVING.values()):
         tags[f"{DECISION}.{now:%Y%m%dT%H%M%S.%f}"] = _text({**decision, "weights": dict(weights or {})})
     store.tag_version(version.model, version.number, tags)
 

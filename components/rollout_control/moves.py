@@ -26,7 +26,7 @@ from penstock.components.rollout_control.decisions import (
     record,
 )
 from penstock.components.rollout_control.places import model_uri
-from penstock.components.rollout_control.standing import Standing, read_standing
+from penstock.components.rollout_control.standing import Standing, last_shift, read_standing
 from penstock.components.serving_targets.target import WHOLE, Conflict, ModelVersion, Shadow, Target
 from penstock.components.step_io.errors import StepError
 
@@ -87,13 +87,13 @@ def begin(
     why = f"version {challenger} challenges version {champion}"
     if shadow and (state.shadow is None or state.shadow.version != challenger):
         target.mirror(Shadow(challenger), by=by, why=why)
-        record(store, found.challenger, BEGIN, [why], by, state.weights)
+        record(store, found.challenger, BEGIN, [why], by, state.weights, last_shift(target))
     elif first is not None and not state.weights.get(challenger):
         weights = {champion: first["champion"], challenger: first["challenger"]}
         target.shift(weights, revision=state.revision, by=by, why=why)
-        record(store, found.challenger, BEGIN, [why], by, weights)
+        record(store, found.challenger, BEGIN, [why], by, weights, last_shift(target))
     elif not found.began:  # a process was killed between the two above
-        record(store, found.challenger, BEGIN, [why], by, state.weights)
+        record(store, found.challenger, BEGIN, [why], by, state.weights, last_shift(target))
     return read_standing(store, target, model)
 
 
@@ -153,6 +153,7 @@ def carry_out(
     why = reasons[0] if reasons else action
     revision = found.endpoint.revision
     if action == CONTINUE:
+        record(store, found.challenger, CONTINUE, reasons, by)
         return f"version {challenger} keeps its share: {why}"
     if action == ADVANCE:
         target.shift(dict(weights), revision=revision, by=by, why=why)
@@ -185,6 +186,30 @@ def end(
         store.delete_alias(challenger.model, CHALLENGER)
 
 
+def withdraw(
+    store: Store, target: Target, found: Standing, action: str, replicas: int, by: str, why: str
+) -> str:
+    """Take the challenger out of the traffic, whoever else changes it at this moment, and say so.
+
+    Args:
+        store: The registry.
+        target: Where the model is served.
+        found: A standing with champion and challenger.
+        action: rollback or stop.
+        replicas: Of the champion, if it must be deployed anew.
+        by: Who or what decided.
+        why: A sentence.
+    """
+    kept, gone = found.champion, found.challenger
+    assert kept is not None and gone is not None  # noqa: PT018 - what the caller has seen to
+    record(store, gone, LEAVING[action], [why], by)
+    if target.state().weights:
+        give_all(store, target, kept, replicas, by, why)
+    _stay_champion(store, kept)  # a promotion may have come in between
+    end(store, target, gone, action, [why], by)
+    return f"version {kept.number} has all traffic, version {gone.number} none"
+
+
 def roll_back(store: Store, target: Target, model: str, replicas: int, by: str, why: str) -> str:
     """Return to what was good, in one call: whatever is being rolled out ends, or `previous` is champion again.
 
@@ -197,11 +222,7 @@ def roll_back(store: Store, target: Target, model: str, replicas: int, by: str, 
     found = read_standing(store, target, model)
     kept, gone, before = found.champion, found.challenger, found.previous
     if kept is not None and gone is not None and (found.active or is_leaving(gone)):
-        record(store, gone, LEAVING[ROLLBACK], [why], by)
-        _to(store, target, kept, replicas, by, why)
-        _stay_champion(store, kept)  # a promotion may have come in between
-        end(store, target, gone, ROLLBACK, [why], by)
-        return f"version {kept.number} has all traffic, version {gone.number} none"
+        return withdraw(store, target, found, ROLLBACK, replicas, by, why)
     if before is None:
         raise StepError(
             f"the model {model!r} has no previous version to go back to: name one with `penstock promote`"
@@ -209,17 +230,19 @@ def roll_back(store: Store, target: Target, model: str, replicas: int, by: str, 
     if (
         kept is not None and last_decision(before).get("action") == ROLLBACK
     ):  # a call that was killed at its end
-        _to(store, target, kept, replicas, by, why)
+        give_all(store, target, kept, replicas, by, why)
         return (
             f"version {kept.number}, the champion, has all traffic; version {before.number}, the previous one, "
             "was rolled back before"
         )
-    _to(store, target, before, replicas, by, why)
+    serves = bool(found.endpoint.weights)
+    if serves:
+        give_all(store, target, before, replicas, by, why)
     if kept is not None:
         record(store, kept, ROLLBACK, [why], by, target.state().weights)
     with store.lock():
         make_champion(store, before)
-    return f"version {before.number} is the champion again and has all traffic"
+    return f"version {before.number} is the champion again" + (" and has all traffic" if serves else "")
 
 
 def _deploy(store: Store, target: Target, version: Version, replicas: int, by: str, why: str) -> None:
@@ -231,7 +254,7 @@ def _deploy(store: Store, target: Target, version: Version, replicas: int, by: s
     target.deploy(ModelVersion(version.model, number, uri, wanted), by=by, why=why)
 
 
-def _to(store: Store, target: Target, version: Version, replicas: int, by: str, why: str) -> None:
+def give_all(store: Store, target: Target, version: Version, replicas: int, by: str, why: str) -> None:
     """Give a version all traffic, whoever else shifts it at this moment."""
     number = str(version.number)
     deployed = target.state().versions.get(number)

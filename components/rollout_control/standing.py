@@ -3,7 +3,6 @@
 Nothing else is kept: a rollout that was interrupted anywhere is read anew from the two, and goes on.
 """
 
-import datetime
 from dataclasses import dataclass
 
 from penstock.components.model_registry.names import CHALLENGER, CHAMPION, PREVIOUS
@@ -36,12 +35,8 @@ class Standing:
 
     @property
     def began(self) -> str:
-        """When the challenger got its first share, UTC, ISO 8601; empty before.
-
-        It is written down right after the shift, so never later than `since`.
-        """
-        found = last_decision(self.challenger).get("began", "") if self.challenger else ""
-        return min(found, self.since, key=_moment) if found and self.since else found
+        """When the challenger got its first share, UTC, ISO 8601; empty before."""
+        return last_decision(self.challenger).get("began", "") if self.challenger else ""
 
     @property
     def active(self) -> bool:
@@ -53,16 +48,17 @@ class Standing:
 
 def read_standing(store: Store, target: Target, model: str) -> Standing:
     """Read the aliases and the endpoint."""
-    changes = [change for change in target.history() if change.action in WEIGHTS_CHANGE]
     return Standing(
         model,
         store.version_of(model, CHAMPION),
         store.version_of(model, CHALLENGER),
         store.version_of(model, PREVIOUS),
         target.state(),
-        changes[-1].time if changes else "",
+        last_shift(target),
     )
 
 
-def _moment(time: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(time)
+def last_shift(target: Target) -> str:
+    """Return when the weights, or who gets a copy, were last changed: UTC, ISO 8601; empty before."""
+    changes = [change for change in target.history() if change.action in WEIGHTS_CHANGE]
+    return changes[-1].time if changes else ""

@@ -36,6 +36,7 @@ def pipeline_arguments(request: Request, ir: dict[str, Any], version: str) -> tu
     from penstock.app_files import app_version, publish
     from penstock.app_overrides import defaults_for
     from penstock.local.local_environment import local_environment
+    from penstock.serving_environment import serving_arguments
 
     project = request.project
     environment = local_environment(project)
@@ -45,7 +46,7 @@ def pipeline_arguments(request: Request, ir: dict[str, Any], version: str) -> tu
     published = publish(app.folder, project.state, app.name, app.config.schema_file)
     declared = ir["root"].get("inputDefinitions", {}).get("parameters", {})
     values = {name: value for name, value in settings.items() if name in declared and value is not None}
-    filled = {
+    filled: dict[str, Any] = {
         "app_uri": published.app_uri,
         "schema_uri": published.schema_uri,
         "code_uri": published.code_uri,
@@ -57,6 +58,8 @@ def pipeline_arguments(request: Request, ir: dict[str, Any], version: str) -> tu
         "checkpoint_uri": str(project.state / "checkpoints"),
         "force": request.force,
     }
+    if "serving_target" in declared:
+        filled |= serving_arguments(project, environment, str(settings["model_name"]))
     values |= {name: value for name, value in filled.items() if name in declared}
     missing = sorted(
         name

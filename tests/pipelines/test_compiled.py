@@ -23,7 +23,15 @@ from penstock.signature import read_signature
 
 PROJECT = find_project(Path(__file__).parent)
 PIPELINES = pipeline_names(PROJECT)
-NEVER_CACHED = {"inspect-source", "resolve-champion", "register-model", "notify"}
+NEVER_CACHED = {
+    "inspect-source",
+    "resolve-champion",
+    "register-model",
+    "deploy-model",
+    "analyze-rollout",
+    "shift-traffic",
+    "notify",
+}
 ARTIFACT_TYPES = {
     "system.Artifact",
     "system.ClassificationMetrics",
