@@ -13,6 +13,7 @@ from penstock.components.analyze_rollout.records import (
     read_request,
     segment_values,
 )
+from penstock.components.analyze_rollout.setup import CLOCKS_APART_S
 from penstock.components.analyze_rollout.store import Store
 from penstock.components.rollout_statistics.histograms import duration_bin, score_bin
 from penstock.components.rollout_statistics.settings import Rollout
@@ -28,7 +29,6 @@ OTHER_VERSION, OTHER_MODEL = "requests of version ", "requests of other models"
 BEFORE, AFTER = "requests before the rollout", "records from the future"
 REQUESTS, OUTCOMES = "requests", "outcomes"
 NEW_FILES = "files with something new"
-CLOCKS_APART_S = 300.0  # a record may be later than our clock by this much
 
 
 @dataclass(frozen=True)

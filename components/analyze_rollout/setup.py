@@ -9,6 +9,8 @@ from penstock.components.analyze_rollout.records import seconds
 from penstock.components.rollout_statistics.settings import Rollout, read_rollout
 from penstock.components.step_io.errors import StepError
 
+CLOCKS_APART_S = 300.0  # by which the clocks of two machines may differ
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -83,7 +85,8 @@ def read_setup(
     now = times["now"] or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     moments = {name: _moment(name, text, faults) for name, text in {**times, "now": now}.items()}
     since = moments["since"] or moments["started"]
-    if moments["now"] and max(since, moments["started"]) > moments["now"]:
+    latest = max(since, moments["started"])
+    if moments["now"] and latest > moments["now"] + CLOCKS_APART_S:
         faults.append(f"the weights or the rollout begin after now ({now}): correct started, since or now")
     elif since and since < moments["started"]:
         faults.append(
@@ -91,7 +94,8 @@ def read_setup(
         )
     if faults:
         raise StepError("; ".join(faults))
-    return Setup(champion, challengers, checked, settings, moments["started"], since, moments["now"], now)
+    at = max(moments["now"], latest)
+    return Setup(champion, challengers, checked, settings, moments["started"], since, at, now)
 
 
 def _weights(

@@ -98,8 +98,9 @@ def test_by_period_is_not_misled_by_means_that_move_with_the_shares():
 
 
 def test_by_period_leaves_out_periods_of_one_arm():
-    parts = Moments(np.array([100, 50]), np.array([20, 50]), np.array([20, 50])), Moments(
-        np.array([100, 0]), np.array([10, 0]), np.array([10, 0])
+    parts = (
+        Moments(np.array([100, 50]), np.array([20, 50]), np.array([20, 50])),
+        Moments(np.array([100, 0]), np.array([10, 0]), np.array([10, 0])),
     )
     assert float(difference_by_period(*parts, 0.04, 0.05).value) == pytest.approx(0.1)
     nothing = Moments(np.zeros(3), np.zeros(3), np.zeros(3))

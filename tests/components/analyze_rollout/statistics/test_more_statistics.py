@@ -23,7 +23,10 @@ def test_right_split_is_seldom_called_wrong_at_any_look():
     counts = random.binomial(200, 0.1, (400, 100)).cumsum(axis=1)
     totals = np.arange(200, 20_001, 200)
     ever = [
-        any(log_evidence([n - k, k], [90, 10]) >= math.log(100) for k, n in zip(row[::4], totals[::4], strict=True))
+        any(
+            log_evidence([n - k, k], [90, 10]) >= math.log(100)
+            for k, n in zip(row[::4], totals[::4], strict=True)
+        )
         for row in counts
     ]
     assert np.mean(ever) <= 0.01 + 0.01
