@@ -157,6 +157,7 @@ def _classes(page: Page, summary: Content) -> None:
     if not summary["classes"]:
         return
     page.heading("Classes")
+    page.text("All other parts of this page explain the class that is predicted for a row.")
     rows = []
     for part in summary["classes"][:MOST_LISTED]:
         first = [f"{one['name']} ({number(one['mean_abs']['value'], 3)})" for one in part["features"][:4]]
@@ -169,7 +170,7 @@ def _classes(page: Page, summary: Content) -> None:
             Column("What moves its probability most (mean absolute attribution, all explained rows)"),
         ],
         rows,
-        caption="All other parts of this page explain the class that is predicted for a row.",
+        caption="All classes",
     )
 
 
@@ -249,7 +250,8 @@ def _method(page: Page, summary: Content) -> None:
             f"{summary['method'].capitalize()}. From each of {number(summary['background_rows'])} background rows, "
             f"{number(2 * summary['pairs'])} walks lead to each explained row: one input after another takes "
             "over the row's value, and is given the change of the output at its step. The model was asked "
-            f"for {number(summary['model_rows'])} rows. The sampling error is that of one row's attribution (root "
-            "mean square); more background rows make it smaller. Greatest difference between an output and "
+            f"for {number(summary['model_rows'])} rows. The sampling error says how much one row's attribution would "
+            "change with other background rows (root mean square); more of them make it smaller. Greatest difference "
+            "between an output and "
             f"its baseline with attributions: {summary['additivity_error']:.0e}. Seed {summary['seed']}."
         )

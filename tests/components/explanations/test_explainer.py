@@ -51,11 +51,6 @@ def test_baseline_and_attributions_add_up_to_what_the_model_answers(explainers, 
         assert tuple(told["attributions"]) == PLAIN
 
 
-@pytest.mark.xfail(
-    reason="Predictor holds model.json against structured_input_signature, which knows renamed inputs by their "
-    "aliases (the names that the signature takes are its _arg_keywords)",
-    strict=False,
-)
 @pytest.mark.parametrize("task", TASKS)
 def test_inputs_may_have_any_name(tmp_path, explainers, task):
     explainer = explainer_of(save(tmp_path / task, task, ODD), names=ODD)
