@@ -12,28 +12,25 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 from uuid import uuid4
 
 from penstock.components.serving_targets.kubernetes_api import Cluster, WriteConflict
 from penstock.components.serving_targets.kubernetes_names import MANAGER, object_name
-from penstock.components.serving_targets.kubernetes_objects import MODEL, URI
-from penstock.components.serving_targets.kubernetes_pods import is_ready, pods_problem, restarts
+from penstock.components.serving_targets.kubernetes_pods import is_ready, pods_problem
 from penstock.components.serving_targets.kubernetes_rollout import Rollout
 from penstock.components.serving_targets.kubernetes_route import (
     Route,
     Traffic,
-    host_name,
     read_route,
     refusal,
     route_object,
 )
 from penstock.components.serving_targets.kubernetes_settings import KubernetesSettings
+from penstock.components.serving_targets.kubernetes_state import read_versions, url_of
 from penstock.components.serving_targets.local_state import now, whoever
 from penstock.components.serving_targets.target import (
     Change,
     Conflict,
-    Deployed,
     EndpointState,
     ModelVersion,
     Shadow,
@@ -176,21 +173,14 @@ class KubernetesTarget:
     def state(self) -> EndpointState:
         """Return how things are now; an endpoint that was never deployed to is at revision 0."""
         route = self._route()
-        deployments = {
-            one["metadata"]["labels"]["app.kubernetes.io/version"]: one for one in self.rollout.deployments()
-        }
-        pods = self.rollout.pods()
-        versions = {}
-        for version in dict.fromkeys([*route.traffic.versions, *deployments]):
-            own = [pod for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/version"] == version]
-            versions[version] = self._deployed(version, deployments.get(version), own, route)
+        versions = read_versions(self.rollout, route.traffic.versions)
         return EndpointState(
             endpoint=self.name,
             revision=route.revision,
             versions=versions,
             weights=dict(route.traffic.weights),
             shadow=route.traffic.shadow,
-            url=self._url(),
+            url=url_of(self.cluster, self.name, self.settings),
             running=any(one.ready for one in versions.values()),
         )
 
@@ -239,7 +229,8 @@ class KubernetesTarget:
         Raises:
             StepError: It refuses, or no gateway looks at it.
         """
-        gateway = f"{self.settings.gateway} in the namespace {self._gateway_namespace()}"
+        namespace = self.settings.gateway_namespace or self.settings.namespace
+        gateway = f"{self.settings.gateway} in the namespace {namespace}"
         until = time.monotonic() + ACCEPTED_S
         while True:
             found = self.cluster.get("HTTPRoute", object_name(self.name))
@@ -277,26 +268,6 @@ class KubernetesTarget:
                     "version %s of %s has %d of %d pods ready%s", version, self.name, ready, len(pods), reason
                 )
 
-    def _deployed(
-        self, version: str, found: Mapping[str, Any] | None, pods: list[dict[str, Any]], route: Route
-    ) -> Deployed:
-        if found is None:
-            return Deployed(version, "", "", 0, problem="its Deployment is gone: deploy it again")
-        marks = found["metadata"].get("annotations") or {}
-        problem = pods_problem(pods, self.rollout.last_line)
-        text = problem.text if problem else ""
-        if version not in route.traffic.versions:
-            text = "; ".join(filter(None, [text, "not deployed to the end: deploy it again, or undeploy it"]))
-        return Deployed(
-            version,
-            marks.get(MODEL, ""),
-            marks.get(URI, ""),
-            found["spec"].get("replicas", 1),
-            ready=sum(map(is_ready, pods)),
-            restarts=restarts(pods),
-            problem=text,
-        )
-
     def _route(self) -> Route:
         found = self.cluster.get("HTTPRoute", object_name(self.name))
         if found and (found["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") != MANAGER:
@@ -314,25 +285,8 @@ class KubernetesTarget:
             )
         return route
 
-    def _gateway_namespace(self) -> str:
-        return self.settings.gateway_namespace or self.settings.namespace
-
     def _gone_s(self) -> float:
         return self.settings.drain_s + self.settings.request_timeout_s + GONE_MARGIN_S
-
-    def _url(self) -> str:
-        """Return the endpoint's URL; its host name is for whoever resolves it, or sends it as Host."""
-        scheme, port = "http", 80
-        try:
-            gateway = self.cluster.get("Gateway", self.settings.gateway, self._gateway_namespace())
-        except StepError:  # another namespace, that this account may not read
-            gateway = None
-        for listener in (gateway or {}).get("spec", {}).get("listeners", []):
-            if listener["protocol"] in ("HTTP", "HTTPS"):
-                scheme, port = listener["protocol"].lower(), listener["port"]
-                break
-        usual = (scheme, port) in (("http", 80), ("https", 443))
-        return f"{scheme}://{host_name(self.name, self.settings)}" + ("" if usual else f":{port}")
 
 
 def _last(route: Route) -> str:
