@@ -1,5 +1,6 @@
 """What an endpoint of Vertex AI is made with, and what its versions run on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,16 @@ class VertexOptions:
     machines: Machines = field(default_factory=Machines)
     request_log: RequestLog | None = None
     dedicated: bool = True  # an address of its own: other customers' traffic is no neighbour
+    sources: Mapping[str, str] = field(
+        default_factory=dict
+    )  # how URIs of the registry begin → their place in Google Cloud Storage
+
+    def readable(self, uri: str) -> str:
+        """Return where Vertex AI reads a model folder."""
+        for begin, place in self.sources.items():
+            if uri.startswith(begin):
+                return place + uri.removeprefix(begin)
+        return uri
 
     def deployed_model(self, version: ModelVersion, model: str) -> dict[str, Any]:
         """Return the DeployedModel of a version; it is found again by its display name."""

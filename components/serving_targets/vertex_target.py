@@ -72,6 +72,7 @@ class VertexTarget:
             StepError: It cannot be uploaded or deployed, or is not done in time.
         """
         deadline = time.monotonic() + wait_s
+        version = replace(version, uri=self.options.readable(version.uri))
         doing = f"deploying {version.model} version {version.version} to the endpoint {self.endpoint}"
         resource = self._ensure_endpoint(deadline)
         deployed = self._deployed(resource, version)
@@ -80,7 +81,9 @@ class VertexTarget:
             if self.calls.end_running(self.name, doing, deadline):
                 resource = self._get()
                 deployed = self._deployed(resource, version)
-        if not deployed:
+        if deployed:
+            self._scale(resource, version, deadline)
+        else:
             with self.calls.told(doing):
                 operation = self.calls.endpoints.deploy_model(
                     endpoint=self.name, deployed_model=self.options.deployed_model(version, model)
@@ -129,7 +132,9 @@ class VertexTarget:
         """Take a version away; refused while it has traffic. It stays in the Model Registry."""
         deadline = time.monotonic() + wait_s
         doing = f"undeploying version {version} from the endpoint {self.endpoint}"
-        resource = self._get()
+        resource = self._find()
+        if resource is None:
+            return
         ones = by_version(resource).get(version, [])
         if ones and (weight := weights_of(resource).get(version)):
             raise StepError(
@@ -146,13 +151,19 @@ class VertexTarget:
         self._record("undeploy", version, False, by, why)
 
     def state(self) -> EndpointState:
-        """Return how things are now, with each version's folder from the Model Registry."""
-        resource = self._get()
+        """Return how things are now, with each version's folder from the Model Registry.
+
+        An endpoint that was never deployed to is at revision 0.
+        """
+        resource = self._find()
+        if resource is None:
+            return EndpointState(self.endpoint, 0)
         return self._state(resource, self._folders(resource))
 
     def history(self) -> list[Change]:
         """Return the latest changes, the oldest first; the endpoint's description has room for some."""
-        return from_text(self._get().description)
+        resource = self._find()
+        return from_text(resource.description) if resource is not None else []
 
     def _ensure_endpoint(self, deadline: float) -> Any:
         doing = f"making the endpoint {self.endpoint}"
@@ -210,6 +221,24 @@ class VertexTarget:
                 "undeploy it first, or register the model as a new version"
             )
         return True
+
+    def _scale(self, resource: Any, version: ModelVersion, deadline: float) -> None:
+        """Give a version that is deployed the replicas that it shall have."""
+        wanted = self.options.deployed_model(version, "")["dedicated_resources"]
+        numbers = {name: wanted[name] for name in ("min_replica_count", "max_replica_count")}
+        doing = f"giving {version.model} version {version.version} {version.replicas} replicas"
+        for one in by_version(resource)[version.version]:
+            has = one.dedicated_resources
+            if (has.min_replica_count, has.max_replica_count) == tuple(numbers.values()):
+                continue
+            request = {
+                "endpoint": self.name,
+                "deployed_model": {"id": one.id, "dedicated_resources": numbers},
+                "update_mask": {"paths": [f"dedicated_resources.{name}" for name in numbers]},
+            }
+            with self.calls.told(doing):
+                operation = self.calls.endpoints.mutate_deployed_model(request).operation
+            self.calls.wait(operation, doing, deadline)
 
     def _folders(self, resource: Any) -> dict[str, str]:
         """Return the model folder by version, as the Model Registry has it."""

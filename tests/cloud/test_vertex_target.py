@@ -17,6 +17,7 @@ from google.oauth2.credentials import Credentials
 
 from penstock.components.serving_targets.target import Conflict, ModelVersion, Shadow
 from penstock.components.serving_targets.vertex_calls import VertexPlace
+from penstock.components.serving_targets.vertex_opening import open_vertex
 from penstock.components.serving_targets.vertex_options import Machines, RequestLog, VertexOptions
 from penstock.components.serving_targets.vertex_registry import Container
 from penstock.components.serving_targets.vertex_target import VertexTarget
@@ -380,12 +381,56 @@ def test_deployment_whose_container_does_not_start_is_one_sentence(vertex: Verte
 
 def test_endpoint_that_is_gone_is_one_sentence(vertex: Vertex, two: VertexTarget) -> None:
     vertex.endpoints.clear()
-    for call in (two.state, two.history, lambda: two.shift({"2": 100}), lambda: two.undeploy("1")):
-        with pytest.raises(StepError) as caught:
-            call()
-        assert str(caught.value) == (
-            "there is no endpoint 'taxi' in project 'shop', region europe-west1: deploying a version makes it, "
-            "unless somebody deleted it"
+    with pytest.raises(StepError) as caught:
+        two.shift({"2": 100})
+    assert str(caught.value) == (
+        "there is no endpoint 'taxi' in project 'shop', region europe-west1: deploying a version makes it, unless "
+        "somebody deleted it"
+    )
+
+
+def test_endpoint_that_was_never_made_is_at_revision_0(vertex: Vertex) -> None:
+    assert target(vertex).state().revision == 0
+    assert target(vertex).state().versions == {}
+    assert target(vertex).history() == []
+    target(vertex).undeploy("1")
+
+
+def test_more_replicas_of_a_version_that_is_there(vertex: Vertex, two: VertexTarget) -> None:
+    two.deploy(dataclasses.replace(TWO, replicas=3))
+    assert two.state().versions["2"].replicas == 3
+    assert vertex.endpoints["taxi"].deployed_models[1].dedicated_resources.max_replica_count == 3
+    assert vertex.endpoints["taxi"].deployed_models[1].dedicated_resources.machine_spec.machine_type
+    assert vertex.count(":deployModel") == 2
+
+
+def test_target_is_opened_from_the_values_of_an_environment_file(
+    vertex: Vertex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("google.auth.default", lambda scopes: (AnonymousCredentials(), None))
+    where = {"kind": "vertex", "project": "shop", "region": "europe-west1", "image": IMAGE}
+    sources = {"mlflow-artifacts:/": "gs://mlflow/"}
+    made = open_vertex(
+        {**where, "api_endpoint": vertex.url, "sources": sources, "log_table": "a.b.c"}, "taxi"
+    )
+    made.deploy(dataclasses.replace(ONE, uri="mlflow-artifacts:/1/model"))
+    assert vertex.models["taxi"][0].artifact_uri == "gs://mlflow/1/model"
+    assert vertex.endpoints["taxi"].predict_request_response_logging_config.sampling_rate == 1
+
+
+def test_wrong_settings_are_told_all_at_once() -> None:
+    with pytest.raises(StepError) as caught:
+        open_vertex(
+            {"kind": "vertex", "project": "", "region": "europe-west1", "imag": "x", "dedicated": 1}, "t"
+        )
+    assert str(caught.value) == (
+        "serving target vertex: `project` is missing; `image` is missing; `imag` is no setting; did you mean `image`?; "
+        "`dedicated` is 1, expected true or false"
+    )
+    with pytest.raises(StepError, match=r"log_table is 'taxi', expected project\.dataset\.table"):
+        open_vertex(
+            {"kind": "vertex", "project": "p", "region": "europe-west1", "image": "i", "log_table": "taxi"},
+            "t",
         )
 
 

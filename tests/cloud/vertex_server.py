@@ -78,6 +78,7 @@ class Vertex:
                 ("POST", rf"{PARENT}/endpoints", self.create),
                 ("POST", rf"{PARENT}/endpoints/[^/]+:deployModel", self.deploy),
                 ("POST", rf"{PARENT}/endpoints/[^/]+:undeployModel", self.undeploy),
+                ("POST", rf"{PARENT}/endpoints/[^/]+:mutateDeployedModel", self.mutate),
                 ("PATCH", r"projects/[^/]+/locations/europe-west1/endpoints/[^/]+", self.update),
                 ("GET", r"projects/.+/operations", self.list_operations),
                 ("GET", r"projects/.+/operations/[^/]+", self.get_operation),
@@ -172,6 +173,25 @@ class Vertex:
             return types.UndeployModelResponse()
 
         return self.start("undeploy", name.partition(":")[0], finish, types.UndeployModelOperationMetadata())
+
+    def mutate(self, name: str, query: dict[str, str], body: bytes) -> str:
+        request = types.MutateDeployedModelRequest.from_json(body, ignore_unknown_fields=False)
+        endpoint = self.endpoint(name.partition(":")[0])
+        [found] = [one for one in endpoint.deployed_models if one.id == request.deployed_model.id]
+
+        def finish() -> Any:
+            for path in request.update_mask.paths:
+                number = path.removeprefix("dedicated_resources.")
+                setattr(
+                    found.dedicated_resources,
+                    number,
+                    getattr(request.deployed_model.dedicated_resources, number),
+                )
+            self.touch(endpoint)
+            return types.MutateDeployedModelResponse(deployed_model=found)
+
+        metadata = types.MutateDeployedModelOperationMetadata()
+        return self.start("mutate", name.partition(":")[0], finish, metadata)
 
     def update(self, name: str, query: dict[str, str], body: bytes) -> str:
         given = types.Endpoint.from_json(body, ignore_unknown_fields=False)
