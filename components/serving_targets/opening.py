@@ -15,7 +15,7 @@ from penstock.components.step_io.errors import StepError
 
 LOCAL = "local"
 # The modules <kind>_opening.py with their function open_<kind>(where, endpoint); each needs other packages.
-REMOTE = ("kubernetes",)
+REMOTE = ("kubernetes", "kserve", "vertex")
 KINDS = (LOCAL, *REMOTE)
 
 
