@@ -87,7 +87,7 @@ def _serve(
     log_sample: float,
     detach: bool,
 ) -> None:
-    from penstock.components.serving_targets.local_launch import check_port, start_supervisor
+    from penstock.components.serving_targets.local_launch import check_port
     from penstock.components.serving_targets.target import ModelVersion, shares_text
     from penstock.local_serving import find_model, prepare, replace_all
 
@@ -114,21 +114,20 @@ def _serve(
     began = time.monotonic()
     _tell(f"starting {words}; logs: {_shown(target.folder / 'logs')}")
     target.start()
-    process = None if detach else start_supervisor(target.folder, with_me=True)
+    target.ensure_running(with_me=not detach)
     try:
         if source is None:
-            target.ensure_running()
             target.wait_until_ready()
         else:
             replace_all(target, ModelVersion(served, source.version, source.uri, replicas), "penstock serve")
         _tell(f"ready after {time.monotonic() - began:.0f} s")
         _show(target)
-        if process is None:
+        if detach:
             print("It goes on in the background; `penstock serve --stop` ends it.")
             return
         print("Ctrl-C ends it.", flush=True)
     except BaseException:
-        if source is not None or process is not None:
+        if source is not None or not detach:
             target.stop(why="it did not come up")
         raise
     _watch(target)
@@ -216,7 +215,7 @@ def _watch(target: "LocalTarget") -> None:
                         _tell("it was stopped")
                         return
                     _tell("its supervisor has ended; it is started again")
-                    target.ensure_running()
+                    target.ensure_running(with_me=True)
                     target.wait_until_ready()
                 for version, found in state.versions.items():
                     known = before.versions.get(version)

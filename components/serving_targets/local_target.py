@@ -7,10 +7,11 @@ in between leaves a wanted state that the supervisor goes on with; the next call
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from penstock.components.serving_targets.local_launch import is_running, read_status, start_supervisor
 from penstock.components.serving_targets.local_state import State, StateFile
+from penstock.components.serving_targets.local_waiting import Failed, NotYet, Reached, wait_for
 from penstock.components.serving_targets.target import (
     Change,
     Conflict,
@@ -28,8 +29,6 @@ READY_S = 180.0
 APPLY_S = 20.0
 GONE_S = 60.0
 POLL_S = 0.05
-
-Found = TypeVar("Found")
 
 
 class LocalTarget:
@@ -74,10 +73,10 @@ class LocalTarget:
         self.file.change("deploy", add, by, why)
         self.ensure_running()
         try:
-            self._wait(wait_s, lambda state, status: self._is_up(version, state, status))
-        except _NotYet:
+            wait_for(self.file, wait_s, lambda state, status: self._is_up(version, state, status))
+        except NotYet:
             problem = f"it was not ready within {wait_s:.0f} s"
-        except _Failed as failed:
+        except Failed as failed:
             problem = str(failed)
         else:
             return
@@ -244,21 +243,24 @@ class LocalTarget:
 
         self._wait_or_say(wait_s, up, "not all versions are ready")
 
-    def ensure_running(self) -> None:
+    def ensure_running(self, with_me: bool = False) -> None:
         """Start the supervisor unless it is alive; one that was killed goes on with the state as it was.
+
+        Args:
+            with_me: One that is started here ends when this process does.
 
         Raises:
             StepError: Nobody has said yet what the endpoint is made of.
         """
         if not is_running(self.folder):
-            start_supervisor(self.folder)
+            start_supervisor(self.folder, with_me)
 
     def _is_up(self, version: ModelVersion, state: State, status: Mapping[str, Any]) -> bool:
         if version.version not in state["versions"]:
-            raise _Failed("somebody undeployed it meanwhile")
+            raise Failed("somebody undeployed it meanwhile")
         found = status["versions"].get(version.version)
         if found and found["failed"]:
-            raise _Failed(found["problem"])
+            raise Failed(found["problem"])
         return bool(found and found["ready"] >= version.replicas and status["revision"] == state["revision"])
 
     def _withdraw(self, version: str, problem: str) -> str:
@@ -293,46 +295,17 @@ class LocalTarget:
                 "the router does not work by the change yet",
             )
 
-    def _wait_or_say(
-        self, wait_s: float, reached: Callable[[State, Mapping[str, Any]], bool], what: str
-    ) -> None:
+    def _wait_or_say(self, wait_s: float, reached: Reached, what: str) -> None:
         try:
-            self._wait(wait_s, reached)
-        except (_NotYet, _Failed) as error:
+            wait_for(self.file, wait_s, reached)
+        except (NotYet, Failed) as error:
             raise StepError(
                 f"{self.name}: {what} after {wait_s:.0f} s{f' ({error})' if str(error) else ''}; the state is "
                 f"kept, the supervisor goes on with it; its log is {self.folder / 'logs' / 'supervisor.log'}"
             ) from error
-
-    def _wait(self, wait_s: float, reached: Callable[[State, Mapping[str, Any]], bool]) -> None:
-        """Wait for what the supervisor says."""
-        deadline = time.monotonic() + wait_s
-        dead_since = 0.0
-        while True:
-            status = read_status(self.folder)
-            if status and reached(self._state(), status):
-                return
-            now = time.monotonic()
-            if status or is_running(self.folder):
-                dead_since = 0.0
-            else:
-                dead_since = dead_since or now
-                if now - dead_since > 5:  # it is given time to start
-                    raise _Failed("the supervisor has ended; see logs/supervisor.log")
-            if now > deadline:
-                raise _NotYet(str(status.get("problem", "")))
-            time.sleep(POLL_S)
 
     def _state(self) -> State:
         state = self.file.read()
         if state is None:
             raise StepError(f"there is no endpoint {self.name!r}: `penstock serve` makes one")
         return state
-
-
-class _NotYet(Exception):
-    """What was waited for did not come."""
-
-
-class _Failed(Exception):
-    """What was waited for will not come."""
