@@ -11,6 +11,7 @@ import orjson
 from penstock.components.prediction_service import metrics
 from penstock.components.prediction_service.account import Account, begin
 from penstock.components.prediction_service.data_plane import TruthfulDataPlane
+from penstock.components.prediction_service.faults import told
 from penstock.components.prediction_service.request_log import RequestLog
 from penstock.components.prediction_service.served_model import ServedModel
 
@@ -55,16 +56,23 @@ class Requests:
         answer = _Answer(send, account, self.data_plane)
         size = headers.get(b"content-length", b"0")
         try:
-            if size.isdigit() and int(size) > self.most:
-                raise _TooLarge
-            await self.app(scope, self._bounded(receive), answer.send)
+            answer.too_large = size.isdigit() and int(size) > self.most
+            if not answer.too_large:
+                await self.app(scope, self._bounded(receive, answer), answer.send)
         except _TooLarge:
-            await self._refuse(account, answer)
+            pass
+        except Exception as error:  # noqa: BLE001 - the caller gets an answer with an id, our log the traceback
+            await self._answer(answer, 500, account, told(error)["error"])
         finally:
+            if answer.too_large:
+                sentence = (
+                    f"the body is larger than {self.most} bytes (--max-body-bytes): send the rows in parts"
+                )
+                await self._answer(answer, 400, account, sentence)
             if _predicts(scope["path"], self.routes):
                 finish(account, self.model.name, answer.status, self.request_log)
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, answer: "_Answer") -> Receive:
         """Return `receive`, which stops when a body without a length grows too large."""
         seen = 0
 
@@ -74,24 +82,23 @@ class Requests:
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self.most:
+                    answer.too_large = True  # what is answered to this error does not count
                     raise _TooLarge
             return message
 
         return bounded
 
-    async def _refuse(self, account: Account, answer: "_Answer") -> None:
-        account.error = (
-            f"the body is larger than {self.most} bytes (--max-body-bytes): send the rows in parts"
-        )
+    async def _answer(self, answer: "_Answer", status: int, account: Account, sentence: str) -> None:
+        account.error, answer.too_large = sentence, False
         if answer.begun:
             return
-        body = orjson.dumps({"error": account.error})
+        body = orjson.dumps({"error": sentence})
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),  # what is left of the body is not read
         ]
-        await answer.send({"type": "http.response.start", "status": 400, "headers": headers})
+        await answer.send({"type": "http.response.start", "status": status, "headers": headers})
         await answer.send({"type": "http.response.body", "body": body})
 
 
@@ -100,9 +107,11 @@ class _Answer:
 
     def __init__(self, send: Send, account: Account, data_plane: TruthfulDataPlane) -> None:
         self._send, self._account, self._data_plane = send, account, data_plane
-        self.status, self.begun = 500, False
+        self.status, self.begun, self.too_large = 500, False, False
 
     async def send(self, message: Message) -> None:
+        if self.too_large:
+            return
         if message["type"] == "http.response.start":
             self.status, self.begun = message["status"], True
             headers = [

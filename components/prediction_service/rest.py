@@ -50,6 +50,7 @@ class RestServer(RESTServer):
         data_plane: TruthfulDataPlane,
         repository: GuardedRepository,
         request_log: RequestLog | None,
+        bound: socket.socket,
     ) -> None:
         settings = model.settings
         super().__init__(
@@ -62,7 +63,7 @@ class RestServer(RESTServer):
         self.model, self.repository, self.request_log = model, repository, request_log
         self.config.host = settings.host
         self.config.access_log = False  # the request log tells more, and costs the caller less
-        self._socket = listening(settings.host, settings.http_port)
+        self._socket = bound
         # uvicorn would take the signals; the service ends both protocols in order.
         self._server.capture_signals = _no_signals
 
@@ -130,8 +131,8 @@ class RestServer(RESTServer):
         return ORJSONResponse({"name": model_name, "load": True, "model_version": version})
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """Return a socket bound to an address.
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address, which refuses connections until the server begins.
 
     Raises:
         StepError: The port is taken, or not allowed.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import warnings
 
@@ -13,7 +14,7 @@ from penstock.components.prediction_service.data_plane import GuardedRepository,
 from penstock.components.prediction_service.grpc_server import GrpcServer
 from penstock.components.prediction_service.log_sinks import make_sink
 from penstock.components.prediction_service.request_log import RequestLog
-from penstock.components.prediction_service.rest import RestServer
+from penstock.components.prediction_service.rest import RestServer, bound_socket
 from penstock.components.prediction_service.served_model import Completion, ServedModel
 from penstock.components.prediction_service.server import on_signals
 from penstock.components.prediction_service.settings import Settings
@@ -36,7 +37,7 @@ class Service(kserve.ModelServer):
             complete: Fills in online features; see served_model.Completion.
 
         Raises:
-            StepError: The model cannot be loaded.
+            StepError: The port of REST is taken, or the model cannot be loaded.
         """
         super().__init__(
             http_port=settings.http_port,
@@ -54,6 +55,7 @@ class Service(kserve.ModelServer):
             noisy.handlers, noisy.propagate = [], True
             noisy.setLevel(logging.WARNING)
         self.settings = settings
+        self._socket = bound_socket(settings.host, settings.http_port)  # a taken port is told at once
         self.model = ServedModel(settings, complete)
         self.model.load()
         self.register_model(self.model)
@@ -73,7 +75,7 @@ class Service(kserve.ModelServer):
         stop, reload = asyncio.Event(), asyncio.Event()
         on_signals(asyncio.get_running_loop(), stop, reload)
         parts = (self.model, self.dataplane, self.model_repository_extension, self.request_log)
-        rest = RestServer(*parts)
+        rest = RestServer(*parts, self._socket)
         grpc = GrpcServer(*parts) if self.enable_grpc else None
         tasks: list[asyncio.Task[None]] = [asyncio.create_task(rest.start())]
         if grpc is not None:
@@ -81,6 +83,8 @@ class Service(kserve.ModelServer):
         reloading = asyncio.create_task(self._reload_when(reload))
         stopped = asyncio.create_task(stop.wait())
         settings = self.settings
+        gc.collect()
+        gc.freeze()  # what was imported and loaded stays: no collection walks over it while requests wait
         log.info(
             "serving %s version %r: REST at %s:%d%s",
             settings.model_name,

@@ -110,7 +110,8 @@ def test_v2_gives_what_v1_gives(service, models, ask, binary):
     expected = service.predict(rows).json()["predictions"]
     response = ask(service, tensors(rows, binary))
     outputs = outputs_of(response)
-    assert (response.id, response.model_name, response.model_version) == ("r-1", "m", "1")
+    assert (response.id, response.model_name) == ("r-1", "m")
+    assert response.model_version == ("1" if ask is over_grpc else None)  # KServe's REST client leaves it out
     assert outputs["score"].as_numpy().tolist() == pytest.approx([row["score"] for row in expected], rel=1e-5)
     labels = [
         text.decode() if isinstance(text, bytes) else text for text in outputs["label"].as_numpy().tolist()

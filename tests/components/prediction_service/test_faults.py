@@ -88,9 +88,10 @@ def test_too_many_rows_and_too_many_bytes_are_refused(service):
     large = json.dumps({"instances": [{**ROW, "color": "x" * 60_000}]}).encode()
     answered = v1(service, large)
     assert (answered.status_code, answered.json()["error"]) == (400, sentence)
-    pieces = (large[at : at + 1000] for at in range(0, len(large), 1000))  # no length is told
-    answered = v1(service, pieces)
-    assert (answered.status_code, answered.json()["error"]) == (400, sentence)
+    for path in ("/v1/models/m:predict", "/v2/models/m/infer"):
+        pieces = (large[at : at + 1000] for at in range(0, len(large), 1000))  # no length is told
+        answered = service.client.post(path, content=pieces, headers={"content-type": "application/json"})
+        assert (answered.status_code, answered.json()["error"]) == (400, sentence)
     assert service.predict([ROW]).status_code == 200
 
 

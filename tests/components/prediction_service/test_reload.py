@@ -44,6 +44,26 @@ def test_model_that_cannot_be_loaded_leaves_the_present_one(service, models, pat
     assert service.predict([ROW]).json()["model_version"] == "1"
 
 
+def test_model_that_fails_for_a_row_is_a_500_with_an_id_and_hurts_no_other_request(service, models, tmp_path):
+    from tests.components.prediction_service.fragile_model import save_fragile_model
+
+    try:
+        assert service.load(save_fragile_model(tmp_path / "fragile"), "f").status_code == 200
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda x: service.predict([{"x": float(x)}]), range(60)))
+        failed = [x for x, answered in enumerate(answers) if answered.status_code != 200]
+        assert failed == [13]
+        assert [a.json()["predictions"][0]["prediction"] for a in answers[:3]] == [0.0, 2.0, 4.0]
+        request_id = answers[13].headers["x-request-id"]
+        assert (answers[13].status_code, answers[13].json()) == (
+            500,
+            {"error": f"the model could not answer; request id {request_id}"},
+        )
+        assert service.logged({request_id})[request_id]["status"] == 500
+    finally:
+        assert service.load(models / "binary", "1").status_code == 200
+
+
 def test_request_to_load_of_another_form_is_told(service):
     for content in (b"{", b"[]", b'{"parameters": 5}', b'{"parameters": {"x": 1}}'):
         answered = service.client.post("/v2/repository/models/m/load", content=content)
