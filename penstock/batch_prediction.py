@@ -84,6 +84,10 @@ def predict_here(project: Project, wanted: Wanted, tell: Callable[[str], None]) 
         UserError: The app, the model, the data or a setting is wrong, with the step's own sentence.
     """
     app = load_app(project, wanted.app, with_schema=False)
+    given = str(wanted.overrides.get("source", ""))
+    if given and "://" not in given and not any(sign in given for sign in "*?["):
+        if not Path(given).expanduser().exists():
+            raise UserError(f"--data {given}: there is no such file or folder")
     arguments = app.arguments(_with_query(app, wanted.overrides), PIPELINE)
     try:
         wanted.out.parent.mkdir(parents=True, exist_ok=True)
@@ -94,8 +98,8 @@ def predict_here(project: Project, wanted: Wanted, tell: Callable[[str], None]) 
     python = ensure_stacks(project, ["core", "tensorflow"], tell=tell)
     work = wanted.out.with_name(f".{wanted.out.name}.partial")
     with _alone(work):
-        given = {name: arguments[name] for name in OF_EXTRACTION}
-        extraction = {**given, "fingerprint": "", "allow_empty": True}
+        extraction = {name: arguments[name] for name in OF_EXTRACTION}
+        extraction |= {"fingerprint": "", "allow_empty": True}
         run_step(project, python["core"], "extract_data", extraction, {}, ["dataset"], work, tell)
         results = run_step(
             project,

@@ -254,6 +254,7 @@ class _Scorer:
 
     def _outputs(self, columns: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
         if self.predictor is None:
+            logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of columns that are no Python names
             self.predictor = Predictor(self.batch.model)
         try:
             return self.predictor.predict(columns)

@@ -131,10 +131,11 @@ def test_every_parameter_of_training_has_one_origin() -> None:
     assert declared ^ (PARAMETERS.keys() | FROM_THE_RUNNER.keys()) == set()
 
 
-def test_training_describes_each_parameter() -> None:
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipeline_describes_each_parameter(name: str) -> None:
     from penstock.generate.steps import split_docstring
 
-    signature = read_signature(PROJECT.root / "pipelines" / "training.py", "training")
+    signature = read_signature(PROJECT.root / "pipelines" / f"{name}.py", name)
     assert signature.parameters.keys() ^ split_docstring(signature.docstring)[1].keys() == set()
 
 
