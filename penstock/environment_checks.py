@@ -101,7 +101,7 @@ def _serving(environment: Environment, document: Document) -> Iterator[Fault]:
     written = serving.model_fields_set
     if not kind:
         if written - {"kind"}:
-            yield document.fault(("serving",), "`kind` is missing: local, kubernetes or vertex")
+            yield document.fault(("serving",), "`kind` is missing: local, kubernetes, kserve or vertex")
         return
     for key in foreign_keys(serving, kind):
         yield document.fault(("serving", key), f"the kind {kind} has no such key")

@@ -87,12 +87,13 @@ class ServingSecret(Section):
 
 
 class Serving(Section):
-    """Where models are served: the endpoints that rollouts deploy to. Keys of other kinds than `kind` are errors."""
+    """Where models are served: the endpoints that rollouts deploy to. A key of another kind than `kind` is an error."""
 
-    kind: Literal["", "local", "kubernetes", "vertex"] = Field(
+    kind: Literal["", "local", "kubernetes", "kserve", "vertex"] = Field(
         default="",
         description="`local`: processes of this machine (`penstock serve`), the default of the backend local; "
-        "`kubernetes`: pods behind a Gateway; `vertex`: endpoints of Vertex AI; empty: nothing is served.",
+        "`kubernetes`: pods behind a Gateway; `kserve`: InferenceServices; `vertex`: endpoints of Vertex AI; "
+        "empty: nothing is served.",
     )
     replicas: int = Field(default=1, ge=1, le=1000, description="Servers of each version, at least.")
     logs: str = Field(
@@ -102,47 +103,57 @@ class Serving(Section):
     )
     outcomes: str = Field(
         default="",
-        description="URI under which the outcomes of requests are, a folder for each model. Local: beside the logs.",
+        description="URI under which the outcomes of requests are, a folder for each model. Local: `outcomes/` in the "
+        "endpoint's own folder.",
     )
     image: str = Field(
         default="",
-        description="The serving image by digest (kubernetes, vertex); empty takes that of images.lock.json.",
+        description="The serving image by digest (all kinds but local); empty takes that of images.lock.json.",
     )
     namespace: str = Field(
-        default="", description="Of the servers (kubernetes); empty takes that of the steps."
-    )
-    gateway: str = Field(default="gateway", description="Name of the Gateway (kubernetes).")
-    gateway_namespace: str = Field(default="", description="Its namespace (kubernetes); empty: the servers'.")
-    hostname: str = Field(
-        default="",
-        description="Host of the requests (kubernetes); empty: <endpoint>.<namespace>.internal.",
+        default="", description="Of the servers (kubernetes, kserve); empty takes that of the steps."
     )
     service_account: str = Field(
-        default="", description="Of the servers (kubernetes, vertex); empty on Kubernetes: penstock-serving."
+        default="",
+        description="Of the servers (all kinds but local); empty: penstock-serving (kubernetes), the default one.",
     )
     secrets: list[ServingSecret] = []
     variables: dict[VariableName, str] = Field(
-        default={}, description="Environment variables of the servers (kubernetes, vertex); nothing secret."
+        default={}, description="Environment variables of the servers (all kinds but local); nothing secret."
     )
     sources: dict[str, str] = Field(
         default={},
-        description="How URIs of the registry begin → what the servers read instead (kubernetes): "
+        description="How URIs of the registry begin → what the servers read instead (all kinds but local): "
         "`{mlflow-artifacts:/: s3://bucket/mlflow/}`.",
     )
-    cpu: str = Field(default="500m", description="What a server asks of a node (kubernetes).")
-    memory: str = Field(default="1Gi", description="What a server asks of a node (kubernetes).")
-    memory_limit: str = Field(default="2Gi", description="What ends a server (kubernetes).")
-    most_replicas: int = Field(
-        default=4, ge=1, le=1000, description="Servers of a version under load, at most (kubernetes, vertex)."
+    most_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Servers of a version under load, at most (all kinds but local); none: 4 on kubernetes, elsewhere "
+        "no autoscaling.",
+    )
+    cpu: str = Field(default="500m", description="What a server asks of a node (kubernetes, kserve).")
+    memory: str = Field(default="1Gi", description="What a server asks of a node (kubernetes, kserve).")
+    memory_limit: str = Field(default="2Gi", description="What ends a server (kubernetes, kserve).")
+    gateway: str = Field(default="gateway", description="Name of the Gateway (kubernetes).")
+    gateway_namespace: str = Field(default="", description="Its namespace (kubernetes); empty: the servers'.")
+    hostname: str = Field(
+        default="", description="Host of the requests (kubernetes); empty: <endpoint>.<namespace>.internal."
     )
     session_cookie: str = Field(
         default="",
         description="Cookie that keeps a client at one version, where the gateway can (kubernetes).",
     )
+    mode: str = Field(default="", description="Standard or Knative (kserve); empty: Standard.")
+    log_url: str = Field(
+        default="",
+        description="Receiver of the CloudEvents of KServe's payload logger (kserve); empty: none.",
+    )
     machine_type: str = Field(default="n1-standard-2", description="Of the servers (vertex).")
     accelerator_type: str = Field(default="", description="Of the servers (vertex).")
     accelerator_count: int = Field(default=0, ge=0, le=16, description="Accelerators of a server (vertex).")
-    request_log_table: str = Field(
+    log_table: str = Field(
         default="", description="BigQuery table of Vertex's own request log: project.dataset.table (vertex)."
     )
 

@@ -171,7 +171,7 @@ def look(place: Place, watcher: "Watcher", command: str = "") -> Look:
     judged, shifted, deployed = (
         run.first(name) for name in ("analyze_rollout", "shift_traffic", "deploy_model")
     )
-    report = (judged.outputs.get("report") if judged else "") or ""
+    page = judged.reports.get("report", "") if judged else ""
     stopped = run.stopped_at
     results = judged.results if judged else {}
     moved = shifted.results if shifted else {}
@@ -181,7 +181,7 @@ def look(place: Place, watcher: "Watcher", command: str = "") -> Look:
         reasons=list(results.get("reasons") or []),
         done=moved.get("done", ""),
         shares=moved.get("shares") or (deployed.results.get("weights") if deployed else {}) or {},
-        report=report,
+        report=str(outcome.folder / page) if page else "",
         log=str(outcome.folder / stopped.log) if stopped and stopped.log else "",
         error=(stopped.error if stopped else "") or run.error,
         exit_code=outcome.exit_code,

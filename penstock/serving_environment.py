@@ -11,36 +11,17 @@ from penstock.errors import UserError
 from penstock.project import Project
 
 SERVICE = "serving"  # the image
-LOCAL, KUBERNETES, VERTEX = "local", "kubernetes", "vertex"
+LOCAL, KUBERNETES, KSERVE, VERTEX = "local", "kubernetes", "kserve", "vertex"
 EVERY_KIND = ("kind", "replicas", "logs", "outcomes")
-ON_KUBERNETES = (
-    "gateway",
-    "gateway_namespace",
-    "hostname",
-    "service_account",
-    "secrets",
-    "variables",
-    "sources",
-    "cpu",
-    "memory",
-    "memory_limit",
-    "most_replicas",
-    "session_cookie",
-)
-ON_VERTEX = (
-    "service_account",
-    "variables",
-    "most_replicas",
-    "machine_type",
-    "accelerator_type",
-    "accelerator_count",
-    "request_log_table",
-)
-KEYS = {
-    LOCAL: EVERY_KIND,
-    KUBERNETES: (*EVERY_KIND, "image", "namespace", *ON_KUBERNETES),
-    VERTEX: (*EVERY_KIND, "image", *ON_VERTEX),
+OF_SERVERS = ("image", "service_account", "variables", "sources", "most_replicas")
+OF_PODS = (*OF_SERVERS, "namespace", "cpu", "memory", "memory_limit")
+OF_KIND = {  # what the settings of a target take (serving_targets/<kind>_settings.py, vertex_opening.py)
+    LOCAL: (),
+    KUBERNETES: (*OF_PODS, "secrets", "gateway", "gateway_namespace", "hostname", "session_cookie"),
+    KSERVE: (*OF_PODS, "mode", "log_url"),
+    VERTEX: (*OF_SERVERS, "machine_type", "accelerator_type", "accelerator_count", "log_table"),
 }
+LOG_VARIABLE = "PENSTOCK_LOG_URI"  # what the prediction service reads
 OF_A_ROLLOUT = ("serving_target", "logs", "outcomes", "endpoint", "replicas", "state_uri")
 
 
@@ -104,23 +85,23 @@ def serving_target(project: Project, environment: Environment) -> dict[str, Any]
             f"serving.logs of the environment {environment.name} is empty: a rollout reads there how the versions do"
         )
     image = serving.image or _locked_image(project, environment)
-    given = serving.model_dump()
+    given = {key: value for key, value in serving.model_dump().items() if key in OF_KIND[kind]}
+    target = {key: value for key, value in given.items() if value not in ("", None, 0, [], {})}
+    target |= {"kind": kind, "image": image}
+    logs = serving.logs.rstrip("/")
     if kind == VERTEX:
-        target = {
-            "kind": VERTEX,
-            "project": environment.project,
-            "region": environment.region,
-            "image": image,
-        }
-        return target | {key: given[key] for key in ON_VERTEX if given[key] not in ("", 0, {})}
-    target = {"kind": KUBERNETES, "namespace": serving.namespace or environment.namespace, "image": image}
-    target |= {key: given[key] for key in ON_KUBERNETES if given[key] not in ("", [], {})}
-    return target | {"options": ["--log-uri", serving.logs.rstrip("/")]}
+        target |= {"project": environment.project, "region": environment.region}
+        return target | {"variables": {**serving.variables, LOG_VARIABLE: logs}}
+    return target | {
+        "namespace": serving.namespace or environment.namespace,
+        "options": ["--log-uri", logs],
+    }
 
 
 def foreign_keys(serving: Serving, kind: str) -> list[str]:
     """Return the keys that were written and mean nothing for a kind."""
-    return [key for key in Serving.model_fields if key in serving.model_fields_set and key not in KEYS[kind]]
+    known = (*EVERY_KIND, *OF_KIND[kind])
+    return [key for key in Serving.model_fields if key in serving.model_fields_set and key not in known]
 
 
 def _locked_image(project: Project, environment: Environment) -> str:
