@@ -12,7 +12,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="[NAME]", help="An endpoint
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
-@app.command("show")
+@app.command("show", short_help="Show versions, traffic and health.")
 def show(name: NameArgument = "", as_json: JsonOption = False) -> None:
     """Show an endpoint: its versions, who has how much of the traffic, and how they are.
 
@@ -45,7 +45,7 @@ def show(name: NameArgument = "", as_json: JsonOption = False) -> None:
     typer.echo(table(head, rows, widest=100))
 
 
-@app.command("history")
+@app.command("history", short_help="Show who changed what, when and why.")
 def history(
     name: NameArgument = "",
     last: Annotated[int, typer.Option("--last", min=1, help="So many changes.")] = 20,

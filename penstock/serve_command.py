@@ -36,7 +36,7 @@ def serve(
             help="champion, previous, challenger, a registered version, or a model folder.  [default: champion]",
         ),
     ] = "",
-    port: Annotated[int, typer.Option(help="For REST and gRPC.  [default: 8080]")] = 0,
+    port: Annotated[int, typer.Option(help="For REST and gRPC.  [default: 8080]", show_default=False)] = 0,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.  [default: 127.0.0.1]")
     ] = "",
