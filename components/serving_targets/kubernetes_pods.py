@@ -33,6 +33,12 @@ def pods_problem(pods: list[Json], last_line: LastLine) -> Problem | None:
     return min(found, key=lambda problem: problem.patience_s, default=None)
 
 
+def being_made(pods: list[Json]) -> bool:
+    """Tell whether a pod waits for its image or its volumes, which can take minutes on a node that is new to it."""
+    waiting = [(one.get("state") or {}).get("waiting") or {} for pod in pods for one in _containers(pod)]
+    return any(one.get("reason") == "ContainerCreating" for one in waiting)
+
+
 def restarts(pods: list[Json]) -> int:
     """Return how often containers of the pods were started anew."""
     return sum(one.get("restartCount", 0) for pod in pods for one in _containers(pod))

@@ -1,5 +1,7 @@
 """Brings the objects of one version up, waits until they serve with progress in the log, and takes them away."""
 
+import contextlib
+import json
 import logging
 import time
 from typing import Any
@@ -17,7 +19,12 @@ from penstock.components.serving_targets.kubernetes_objects import (
     owner_of,
     service,
 )
-from penstock.components.serving_targets.kubernetes_pods import Problem, pods_problem, refused_pods
+from penstock.components.serving_targets.kubernetes_pods import (
+    Problem,
+    being_made,
+    pods_problem,
+    refused_pods,
+)
 from penstock.components.serving_targets.kubernetes_settings import KubernetesSettings
 from penstock.components.serving_targets.target import ModelVersion
 from penstock.components.step_io.errors import StepError
@@ -25,6 +32,8 @@ from penstock.components.step_io.errors import StepError
 POLL_S = 1.0
 SAY_AGAIN_S = 15.0
 LOG_LINES = 20
+LONGEST_LINE = 300
+BEING_MADE = "; an image is being pulled, or a container made"
 NO_LOG = "unable to retrieve container logs"  # what a node says in place of a log
 
 Json = dict[str, Any]
@@ -74,9 +83,12 @@ class Rollout:
                 )
                 return
             now, before = time.monotonic(), problem
-            problem = refused_pods(found) or self._problem(version.version, found)
+            pods = self._newest(version.version, found)
+            problem = refused_pods(found) or pods_problem(pods, self.last_line)
             since = since if before and problem and before.patience_s == problem.patience_s else now
-            text = f"{ready} of {wanted} replicas ready" + (f"; {problem.text}" if problem else "")
+            text = f"{ready} of {wanted} replicas ready" + (
+                f"; {problem.text}" if problem else BEING_MADE * being_made(pods)
+            )
             if text != said or now - said_at > SAY_AGAIN_S:
                 _log.info(
                     "version %s of %s after %.0f s: %s", version.version, self.endpoint, now - began, text
@@ -99,8 +111,8 @@ class Rollout:
     def last_line(self, pod: str, previous: bool) -> str:
         """Return the last line that a pod's server printed."""
         lines = self.cluster.log(pod, CONTAINER, LOG_LINES, previous=previous).splitlines()
-        said = [line.strip()[:300] for line in lines if line.strip() and not line.startswith(NO_LOG)]
-        return said[-1] if said else ""
+        said = [line.strip() for line in lines if line.strip() and not line.startswith(NO_LOG)]
+        return _message(said[-1])[:LONGEST_LINE] if said else ""
 
     def remove(self, version: str, wait_s: float) -> None:
         """Remove the objects of a version, or of all versions where it is empty; its last requests end first.
@@ -137,10 +149,10 @@ class Rollout:
                 "undeploy it first"
             )
 
-    def _problem(self, version: str, deployment: Json) -> Problem | None:
-        """Return the problem of the newest pods: those of an earlier try may have failed for what is mended now."""
+    def _newest(self, version: str, deployment: Json) -> list[Json]:
+        """Return the newest pods: those of an earlier try may have failed for what is mended now."""
         mark = _mark(deployment["spec"]["template"])
-        return pods_problem([pod for pod in self.pods(version) if _mark(pod) == mark], self.last_line)
+        return [pod for pod in self.pods(version) if _mark(pod) == mark]
 
     def _tell_logs(self, version: str) -> None:
         for pod in self.pods(version)[:1]:
@@ -150,6 +162,15 @@ class Rollout:
             )
             for line in lines.splitlines():
                 _log.info("%s: %s", name, line)
+
+
+def _message(line: str) -> str:
+    """Return what a line of the log says; our own servers write JSON."""
+    with contextlib.suppress(ValueError):
+        entry = json.loads(line)
+        if isinstance(entry, dict) and isinstance(entry.get("message"), str):
+            return str(entry["message"])
+    return line
 
 
 def _mark(one: Json) -> str:

@@ -107,7 +107,7 @@ def deployer(kube: Any, variables: dict[str, str], tmp_path_factory: pytest.Temp
                 kind, body=one, namespace=NAMESPACE, field_manager=MANAGER, force_conflicts=True
             )
     asked = kubernetes.client.AuthenticationV1TokenRequest(
-        spec=kubernetes.client.V1TokenRequestSpec(audiences=None, expiration_seconds=3 * 3600)
+        spec=kubernetes.client.V1TokenRequestSpec(audiences=[], expiration_seconds=3 * 3600)
     )
     core = kubernetes.client.CoreV1Api(kube)
     token = core.create_namespaced_service_account_token(DEPLOYER, NAMESPACE, asked).status.token
@@ -383,6 +383,26 @@ def test_a_deploy_that_was_killed_is_ended_by_the_next_call(
     print(f"while a version came and went: {dict(load.answers)}")
     assert set(load.answers) == {"1"}
     assert "3" not in endpoint.state().versions
+
+
+def test_a_version_that_is_made_anew_loses_no_request(
+    endpoint: KubernetesTarget, where: dict[str, Any], deployer: Path, source: str, requests: Requests
+) -> None:
+    """As with a new serving image: the new pod is ready before the old one ends, which answers what it has begun."""
+    shift(endpoint, v1=100)
+    revision = endpoint.state().revision
+    pods = {pod["metadata"]["name"] for pod in endpoint.rollout.pods("1")}
+    variables = {**where["variables"], "PENSTOCK_MAX_WAITING": "900"}
+    renewed = KubernetesTarget(endpoint.name, read_settings({**where, "variables": variables}), str(deployer))
+    with requests.during() as load:
+        renewed.deploy(ModelVersion(MODEL, "1", source))
+        until = time.monotonic() + 120
+        while pods & {pod["metadata"]["name"] for pod in endpoint.rollout.pods("1")}:
+            assert time.monotonic() < until, "the old pod does not end"
+            time.sleep(1)
+    print(f"while a version was made anew: {dict(load.answers)}")
+    assert set(load.answers) == {"1"}
+    assert endpoint.state().revision == revision
 
 
 def test_a_version_that_cannot_start_is_told_and_taken_away(endpoint: KubernetesTarget) -> None:

@@ -153,7 +153,8 @@ def test_undeploy_that_was_killed_is_ended_by_the_next(
 def test_version_that_cannot_start_is_taken_away_with_its_reason(
     target: KubernetesTarget, cluster: ClusterState, status: Any, sentence: str
 ) -> None:
-    cluster.pod_status, cluster.log = status, "starting\ns3://models/3 holds no model.json\n"
+    last = '{"severity": "ERROR", "message": "s3://models/3 holds no model.json"}'
+    cluster.pod_status, cluster.log = status, f"starting\n{last}\n"
     assert refused(target.deploy, version("3")) == (
         f"version 3 of taxi was not deployed: 0 of 1 replicas ready; {sentence}"
     )
@@ -188,6 +189,15 @@ def test_version_that_does_not_get_ready_in_time_is_told(
         "version 3 of taxi was not deployed: after 0 s 0 of 1 replicas ready; pod taxi-v3-0 runs and is not ready; "
         "it said last: loading"
     )
+
+
+def test_progress_is_told_while_an_image_is_pulled(
+    target: KubernetesTarget, cluster: ClusterState, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.pod_status = container_status(waiting={"reason": "ContainerCreating"})
+    with caplog.at_level("INFO"):
+        refused(target.deploy, version("3"), wait_s=0)
+    assert "0 of 1 replicas ready; an image is being pulled, or a container made" in caplog.text
 
 
 def test_version_that_serves_is_kept_when_deploying_it_again_fails(
