@@ -88,19 +88,19 @@ def _guardrails(page: Page, summary: Content) -> None:
             rows.append(
                 [
                     CHECKS.get(check, check),
+                    mark if found["harm"] else badge("pass", "no harm shown"),
                     one,
                     zero,
                     _limit(check, limits),
-                    mark if found["harm"] else badge("pass", "no harm shown"),
                 ]
             )
         page.table(
             [
                 Column("Guardrail"),
+                Column("Found"),
                 Column(f"Version {version}", numeric=True),
                 Column(f"Champion {summary['champion']}", numeric=True),
                 Column("Harm is"),
-                Column("Found"),
             ],
             rows,
             caption=f"All together call an equal challenger harmful in at most {share(limits['alpha'])} of "
@@ -119,7 +119,7 @@ def _value(check: str, value: float | None) -> str:
 def _limit(check: str, limits: Content) -> str:
     if check in ("error_rate", "refusals", "nan_share"):
         of = "nan" if check == "nan_share" else "error"
-        return f"more than {limits[f'{of}_ratio']:g} times, and by {share(limits[f'{of}_increase'])}"
+        return f"more than {limits[f'{of}_ratio']:g} times, and by {number(100 * limits[f'{of}_increase'])} points"
     if check == "latency":
         return f"p{100 * limits['latency_quantile']:g} more than {limits['latency_ratio']:g} times"
     if check == "score_distribution":

@@ -15,6 +15,7 @@ from penstock.components.step_io.errors import StepError
 
 FORMAT = 1
 CACHE_KIB = 65_536
+SEGMENTS_KEPT = 10_000  # in memory
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE files (name TEXT PRIMARY KEY, version TEXT, offset INTEGER) WITHOUT ROWID;
@@ -63,6 +64,7 @@ class Store:
             raise StepError(
                 f"the state {path.name!r} cannot be read ({error}): delete it, it is made anew from the logs"
             ) from error
+        self._segments: dict[tuple[str, ...], Any] = {}
         self.counts: Counter[tuple[str, int, str]] = Counter()
         self.bins: Counter[tuple[str, int, str, int]] = Counter()
         self.notes: Counter[str] = Counter()
@@ -101,6 +103,7 @@ class Store:
         self.db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", decisions)
         self.counts, self.bins, self.notes = Counter(), Counter(), Counter()
         self.requests, self.outcomes, self.answers = [], [], []
+        self._segments = {}
 
     def meta(self, key: str) -> str:
         """Return a remembered text, or an empty one."""
@@ -118,11 +121,17 @@ class Store:
 
     def segment(self, values: tuple[str, ...]) -> int:
         """Return the number of a combination of segment values."""
+        if values in self._segments:
+            return self._segments[values]
         text = json.dumps(values, ensure_ascii=False)
         row = self.db.execute("SELECT id FROM segments WHERE value = ?", (text,)).fetchone()
-        if row:
-            return int(row[0])
-        return int(self.db.execute("INSERT INTO segments (value) VALUES (?)", (text,)).lastrowid or 0)
+        found = (
+            row[0] if row else self.db.execute("INSERT INTO segments (value) VALUES (?)", (text,)).lastrowid
+        )
+        if len(self._segments) >= SEGMENTS_KEPT:
+            self._segments.clear()
+        self._segments[values] = found
+        return int(found)
 
     def flush(self) -> None:
         """Write what has been collected."""
