@@ -85,9 +85,9 @@ def predict_here(project: Project, wanted: Wanted, tell: Callable[[str], None]) 
     """
     app = load_app(project, wanted.app, with_schema=False)
     given = str(wanted.overrides.get("source", ""))
-    if given and "://" not in given and not any(sign in given for sign in "*?["):
-        if not Path(given).expanduser().exists():
-            raise UserError(f"--data {given}: there is no such file or folder")
+    is_path = given and "://" not in given and not any(sign in given for sign in "*?[")
+    if is_path and not Path(given).expanduser().exists():
+        raise UserError(f"--data {given}: there is no such file or folder")
     arguments = app.arguments(_with_query(app, wanted.overrides), PIPELINE)
     try:
         wanted.out.parent.mkdir(parents=True, exist_ok=True)

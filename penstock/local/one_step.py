@@ -9,7 +9,7 @@ from typing import Any
 from penstock.components.step_io import record
 from penstock.components.step_io.errors import StepError
 from penstock.errors import UserError
-from penstock.local.processes import step_environment
+from penstock.local.processes import end_with_parent, step_environment
 from penstock.local.python_path import python_path
 from penstock.project import Project
 
@@ -61,7 +61,12 @@ def run_step(
     with (
         (folder / f"{step}.out").open("w+", encoding="utf-8") as output,
         subprocess.Popen(
-            command, env=environment, stdout=output, stderr=subprocess.PIPE, text=True
+            command,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=end_with_parent(),
         ) as process,
     ):
         assert process.stderr is not None
