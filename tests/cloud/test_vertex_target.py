@@ -140,6 +140,17 @@ def test_interrupted_operation_is_awaited_and_not_begun_twice(vertex: Vertex, ki
     assert [change.action for change in target(vertex).history()] == ["deploy"]
 
 
+def test_wait_tells_how_far_the_deployment_is(
+    vertex: Vertex, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("penstock.components.serving_targets.vertex_calls.TOLD_EVERY_S", 0)
+    with caplog.at_level("INFO"):
+        target(vertex).deploy(ONE)
+    assert (
+        "deploying taxi version 1 to the endpoint taxi: 0 s so far, starting model server" in caplog.messages
+    )
+
+
 def test_deployment_that_takes_too_long_is_one_sentence(vertex: Vertex) -> None:
     vertex.hold.add("create")
     with pytest.raises(StepError) as caught:
@@ -413,6 +424,7 @@ def test_target_is_opened_from_the_values_of_an_environment_file(
     made = open_vertex(
         {**where, "api_endpoint": vertex.url, "sources": sources, "log_table": "a.b.c"}, "taxi"
     )
+    made.calls.place = dataclasses.replace(made.place, poll_s=0.02)
     made.deploy(dataclasses.replace(ONE, uri="mlflow-artifacts:/1/model"))
     assert vertex.models["taxi"][0].artifact_uri == "gs://mlflow/1/model"
     assert vertex.endpoints["taxi"].predict_request_response_logging_config.sampling_rate == 1
