@@ -110,8 +110,9 @@ def _serving(environment: Environment, document: Document) -> Iterator[Fault]:
             ("serving", "kind"),
             f"`local` is this machine, which the backend {environment.backend} cannot reach",
         )
-    if kind == "vertex" and not (environment.project and environment.region):
-        yield document.fault(("serving", "kind"), "`vertex` needs `project` and `region` at the top")
+    for key in ("project", "region") if kind == "vertex" else ():
+        if not (getattr(serving, key) or getattr(environment, key)):
+            yield document.fault(("serving",), f"the kind vertex needs `{key}`")
     if kind != "local" and not serving.logs:
         yield document.fault(("serving",), f"the kind {kind} needs `logs`")
     for name in serving.variables:

@@ -14,12 +14,35 @@ SERVICE = "serving"  # the image
 LOCAL, KUBERNETES, KSERVE, VERTEX = "local", "kubernetes", "kserve", "vertex"
 EVERY_KIND = ("kind", "replicas", "logs", "outcomes")
 OF_SERVERS = ("image", "service_account", "variables", "sources", "most_replicas")
-OF_PODS = (*OF_SERVERS, "namespace", "cpu", "memory", "memory_limit")
+OF_PODS = (*OF_SERVERS, "namespace", "options", "cpu", "memory", "memory_limit", "request_timeout_s")
 OF_KIND = {  # what the settings of a target take (serving_targets/<kind>_settings.py, vertex_opening.py)
     LOCAL: (),
-    KUBERNETES: (*OF_PODS, "secrets", "gateway", "gateway_namespace", "hostname", "session_cookie"),
-    KSERVE: (*OF_PODS, "mode", "log_url"),
-    VERTEX: (*OF_SERVERS, "machine_type", "accelerator_type", "accelerator_count", "log_table"),
+    KUBERNETES: (
+        *OF_PODS,
+        "secrets",
+        "gateway",
+        "gateway_namespace",
+        "hostname",
+        "session_cookie",
+        "scratch",
+        "cpu_target_percent",
+        "drain_s",
+        "start_limit_s",
+    ),
+    KSERVE: (*OF_PODS, "mode", "log_url", "log_mode"),
+    VERTEX: (
+        *OF_SERVERS,
+        "project",
+        "region",
+        "machine_type",
+        "accelerator_type",
+        "accelerator_count",
+        "log_table",
+        "log_sample",
+        "dedicated",
+        "api_endpoint",
+        "start_limit_s",
+    ),
 }
 LOG_VARIABLE = "PENSTOCK_LOG_URI"  # what the prediction service reads
 OF_A_ROLLOUT = ("serving_target", "logs", "outcomes", "endpoint", "replicas", "state_uri")
@@ -86,15 +109,17 @@ def serving_target(project: Project, environment: Environment) -> dict[str, Any]
         )
     image = serving.image or _locked_image(project, environment)
     given = {key: value for key, value in serving.model_dump().items() if key in OF_KIND[kind]}
-    target = {key: value for key, value in given.items() if value not in ("", None, 0, [], {})}
+    unset = ("", None, [], {})
+    target = {key: value for key, value in given.items() if value not in unset}
     target |= {"kind": kind, "image": image}
     logs = serving.logs.rstrip("/")
     if kind == VERTEX:
-        target |= {"project": environment.project, "region": environment.region}
+        target |= {"project": serving.project or environment.project}
+        target |= {"region": serving.region or environment.region}
         return target | {"variables": {**serving.variables, LOG_VARIABLE: logs}}
     return target | {
         "namespace": serving.namespace or environment.namespace,
-        "options": ["--log-uri", logs],
+        "options": [*serving.options, "--log-uri", logs],
     }
 
 

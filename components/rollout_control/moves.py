@@ -250,7 +250,7 @@ def _deploy(store: Store, target: Target, version: Version, replicas: int, by: s
     number = str(version.number)
     deployed = target.state().versions.get(number)
     wanted = max(replicas, deployed.replicas if deployed else 0)
-    uri = deployed.uri if deployed else model_uri(store, target, version)
+    uri = (deployed.uri if deployed else "") or model_uri(store, target, version)
     target.deploy(ModelVersion(version.model, number, uri, wanted), by=by, why=why)
 
 

@@ -55,7 +55,7 @@ def test_arguments_are_parameters_of_the_pipeline() -> None:
 )
 def test_keys_are_what_the_target_takes(kind: str, settings: type) -> None:
     taken = {field.name for field in dataclasses.fields(settings)}
-    assert set(OF_KIND[kind]) - taken == set()
+    assert set(OF_KIND[kind]) ^ taken == set()
 
 
 def test_a_cluster_gets_what_is_written_and_where_to_log(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_cluster_gets_what_is_written_and_where_to_log(tmp_path: Path) -> None
         ("{kind: kubernetes}", "the kind kubernetes needs `logs`"),
         ("{logs: s3://b}", "`kind` is missing: local, kubernetes, kserve or vertex"),
         ("{kind: local}", "`local` is this machine, which the backend kfp cannot reach"),
-        ("{kind: vertex, logs: gs://b}", "`vertex` needs `project` and `region` at the top"),
+        ("{kind: vertex, logs: gs://b}", "the kind vertex needs `region`"),
         ("{kind: kubernets, logs: s3://b}", "kubernets"),
         ("{kind: kubernetes, logs: s3://b, variables: {API_TOKEN: x}}", "this looks like a secret"),
     ],

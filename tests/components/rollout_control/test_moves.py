@@ -1,69 +1,18 @@
 """What decisions do to traffic and aliases, with a real registry; and what a killed process leaves behind."""
 
 import contextlib
-import shutil
 
 import pytest
 
 from penstock.components.model_registry.names import CHALLENGER, CHAMPION, PREVIOUS
-from penstock.components.model_registry.opening import open_store
-from penstock.components.model_registry.store import Store
 from penstock.components.rollout_control import moves
 from penstock.components.rollout_control.decisions import decisions, last_decision
 from penstock.components.rollout_control.idle_versions import tidy
 from penstock.components.rollout_control.standing import read_standing
 from penstock.components.serving_targets.target import Conflict
 from penstock.components.step_io.errors import StepError
-from tests.components.rollout_control.endpoints import Endpoint, Killed
-
-FIRST = {"champion": 95, "challenger": 5}
-
-
-def register(store: Store, number: int) -> None:
-    run = store.start_run("test", f"run-{number}", 1, {})
-    store.create_version("taxi", f"file:///models/{number}", run.id, "", {})
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    """A registry in which version 1 is the champion and version 2 its challenger: MLflow takes long to make one."""
-    path = tmp_path_factory.mktemp("registry") / "registry.db"
-    store = open_store(f"sqlite:///{path}")
-    for number in (1, 2):
-        register(store, number)
-    store.set_alias("taxi", CHAMPION, 1)
-    store.set_alias("taxi", CHALLENGER, 2)
-    return path
-
-
-@pytest.fixture
-def store(registry, tmp_path):
-    """A registry of its own for each test."""
-    shutil.copyfile(registry, tmp_path / "registry.db")
-    return open_store(f"sqlite:///{tmp_path}/registry.db")
-
-
-@pytest.fixture
-def endpoint():
-    return Endpoint()
-
-
-def aliases(store: Store) -> dict[str, int | None]:
-    found = {name: store.version_of("taxi", name) for name in (CHAMPION, CHALLENGER, PREVIOUS)}
-    return {name: version and version.number for name, version in found.items()}
-
-
-def begin(store, endpoint, first=FIRST, shadow=False):
-    return moves.begin(store, endpoint, "taxi", first, shadow, 1, "test")
-
-
-def decide(store, endpoint, action, weights=None, found=None):
-    found = found or read_standing(store, endpoint, "taxi")
-    return moves.carry_out(store, endpoint, found, action, weights or {}, ["because"], "test")
-
-
-def roll_back(store, endpoint):
-    return moves.roll_back(store, endpoint, "taxi", 1, "a person", "complaints")
+from tests.components.rollout_control.conftest import aliases, begin, decide, register, roll_back
+from tests.components.rollout_control.endpoints import Killed
 
 
 def test_a_rollout_begins_beside_a_champion_that_serves(store, endpoint):
