@@ -157,7 +157,8 @@ def answer(state: ClusterState, verb: str, path: str, query: dict[str, list[str]
         found = state.objects[key]
         return state.apply(plural, name, {"metadata": {}, "spec": {**found["spec"], **body["spec"]}})
     if verb == "PATCH":
-        if query.get("fieldManager") != ["penstock"] or query.get("force") != ["True"]:
+        force = query.get("force", [""])[0].lower()  # clients before 37 write True
+        if query.get("fieldManager") != ["penstock"] or force != "true":
             raise Refused(400, "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
         return state.apply(plural, name, body)
     if key not in state.objects:
