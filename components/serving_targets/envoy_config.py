@@ -211,7 +211,8 @@ def _cluster(name: str, protocol: str, ready_path: str, folder: Path) -> Json:
         "ignore_health_on_host_removal": True,  # else a worker that leaves stays until it stops answering
         "circuit_breakers": {"thresholds": [dict.fromkeys(LIMITS, NO_LIMIT)]},
         "common_lb_config": {
-            "healthy_panic_threshold": {"value": 0},  # never to a worker that is not ready
+            # Below this, checks count no more: all workers here were ready once, and a slow answer beats none.
+            "healthy_panic_threshold": {"value": 50},
             "update_merge_window": "0s",  # else Envoy's threads hear a second later that a worker is healthy
         },
         "health_checks": [
