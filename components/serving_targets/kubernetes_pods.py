@@ -125,4 +125,4 @@ def _last(text: str) -> str:
 def _short(text: str) -> str:
     """Return a message of Kubernetes as the end of a sentence."""
     text = " ".join(text.split()).rstrip(".")
-    return text if len(text) <= 400 else f"{text[:400]}…"
+    return text if len(text) <= 400 else f"{text[:150]} … {text[-250:]}"  # the cause comes last
