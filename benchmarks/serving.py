@@ -21,8 +21,9 @@ from typing import Any
 
 NUMBERS, TEXTS, TRAIN_ROWS = 12, 6, 20_000
 CALLS = 3000
-RATES = (50, 100, 200, 300, 400, 500, 600, 800, 1000, 1250, 1500, 2000, 2500, 3000)  # requests per second
-SEARCH_S, MEASURE_S, WARM_S = 5, 10, 3
+RATES = (50, 100, 200, 300, 400, 600, 800, 1000, 1250, 1500, 2000, 2500, 3000)  # requests per second
+SEARCH_S, MEASURE_S, WARM_S = 4, 10, 3
+MISSES = 2  # rates in succession that are not answered in time end the search: one may be the machine's fault
 P99_LIMIT_MS = 10.0
 PORT = 18431
 VEGETA = "github.com/tsenart/vegeta/v12@v12.12.0"
@@ -66,12 +67,13 @@ def measure(vegeta: str, command: list[str], work: Path) -> dict[str, Any]:
         wait_until_ready(process, work / "server.log")
         found: dict[str, Any] = {"start_s": round(time.monotonic() - began, 1)}
         attack(vegeta, work, RATES[0], WARM_S)
-        best, at_rates = 0, {}
+        best, missed, at_rates = 0, 0, {}
         for rate in RATES:
             at_rates[rate] = attack(vegeta, work, rate, SEARCH_S)
-            if at_rates[rate]["success"] < 1 or at_rates[rate]["p99_ms"] >= P99_LIMIT_MS:
+            in_time = at_rates[rate]["success"] == 1 and at_rates[rate]["p99_ms"] < P99_LIMIT_MS
+            best, missed = (rate, 0) if in_time else (best, missed + 1)
+            if missed == MISSES:
                 break
-            best = rate
         found |= {"throughput_per_s": best, "search": at_rates}
         found["half_load"] = attack(vegeta, work, max(best // 2, 1), MEASURE_S)
         found["low_load"] = attack(vegeta, work, RATES[0], MEASURE_S)
