@@ -105,9 +105,9 @@ def _column_names(value: Any) -> Iterator[tuple[KeyPath, str]]:
             yield (*path, name), name
     segments = at(value, ("rollout", "segments"))
     for index, segment in enumerate(segments if isinstance(segments, list) else []):
-        name = segment.get("column") if isinstance(segment, dict) else segment
-        if isinstance(name, str) and name:
-            yield ("rollout", "segments", index), name
+        column = segment.get("column") if isinstance(segment, dict) else segment
+        if isinstance(column, str) and column:
+            yield ("rollout", "segments", index), column
     rules = at(value, ("cleaning",))
     for index, rule in enumerate(rules if isinstance(rules, list) else []):
         if name := text_at(rule, ("set",)):

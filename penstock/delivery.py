@@ -21,6 +21,7 @@ from penstock.environment_models import Environment
 from penstock.errors import UserError
 from penstock.pipeline_root import Folder, PipelineRoot, for_steps
 from penstock.project import Project
+from penstock.serving_environment import account_of, serving_arguments
 
 DIGITS = 16  # of a SHA-256, in hexadecimal
 LOCK = "images.lock.json"
@@ -82,7 +83,6 @@ def deliver(
     from penstock.argument_checks import check_arguments
     from penstock.compile_pipeline import compile_pipeline
     from penstock.published_data import plan_source
-    from penstock.serving_environment import serving_arguments
     from penstock.versions import Images, code_version, pin
 
     root = PipelineRoot(environment)
@@ -199,7 +199,7 @@ def _run_hash(environment: Environment, version: str, arguments: Mapping[str, An
         "version": version,
         "arguments": arguments,
         "pipeline_root": environment.pipeline_root,
-        "service_account": environment.service_account,
+        "service_account": account_of(environment, arguments),
     }
     text = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

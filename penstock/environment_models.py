@@ -117,6 +117,10 @@ class Serving(Section):
         default="",
         description="Of the servers (all kinds but local); empty: penstock-serving (kubernetes), the default one.",
     )
+    deployer: str = Field(
+        default="",
+        description="Service account of the runs that deploy (kubernetes, kserve); empty takes that of all runs.",
+    )
     secrets: list[ServingSecret] = []
     variables: dict[VariableName, str] = Field(
         default={}, description="Environment variables of the servers (all kinds but local); nothing secret."

@@ -4,6 +4,7 @@ serving_arguments(project, environment, "taxi")
 # {"serving_target": {"kind": "local", "folder": "…/.penstock/endpoints"}, "logs": …, "outcomes": …, …}
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from penstock.environment_models import Environment, Serving
@@ -44,6 +45,7 @@ OF_KIND = {  # what the settings of a target take (serving_targets/<kind>_settin
         "start_limit_s",
     ),
 }
+DEPLOYER = "deployer"  # of runs, not of a target
 LOG_VARIABLE = "PENSTOCK_LOG_URI"  # what the prediction service reads
 OF_A_ROLLOUT = ("serving_target", "logs", "outcomes", "endpoint", "replicas", "state_uri")
 
@@ -51,6 +53,12 @@ OF_A_ROLLOUT = ("serving_target", "logs", "outcomes", "endpoint", "replicas", "s
 def kind_of(environment: Environment) -> str:
     """Return the kind of target; empty where nothing is served."""
     return environment.serving.kind or (LOCAL if environment.backend == "local" else "")
+
+
+def account_of(environment: Environment, arguments: Mapping[str, Any]) -> str:
+    """Return the service account of a run with these arguments: runs that deploy may need one that others must not have."""
+    deploys = "serving_target" in arguments
+    return (environment.serving.deployer if deploys else "") or environment.service_account
 
 
 def serving_arguments(
@@ -109,7 +117,7 @@ def serving_target(project: Project, environment: Environment) -> dict[str, Any]
         )
     image = serving.image or _locked_image(project, environment)
     given = {key: value for key, value in serving.model_dump().items() if key in OF_KIND[kind]}
-    unset = ("", None, [], {})
+    unset: tuple[Any, ...] = ("", None, [], {})
     target = {key: value for key, value in given.items() if value not in unset}
     target |= {"kind": kind, "image": image}
     logs = serving.logs.rstrip("/")
@@ -125,7 +133,7 @@ def serving_target(project: Project, environment: Environment) -> dict[str, Any]
 
 def foreign_keys(serving: Serving, kind: str) -> list[str]:
     """Return the keys that were written and mean nothing for a kind."""
-    known = (*EVERY_KIND, *OF_KIND[kind])
+    known = (*EVERY_KIND, *OF_KIND[kind], *([DEPLOYER] if kind in (KUBERNETES, KSERVE) else []))
     return [key for key in Serving.model_fields if key in serving.model_fields_set and key not in known]
 
 

@@ -17,6 +17,7 @@ from penstock.components.model_registry.names import CHALLENGER, CHAMPION
 from penstock.components.model_registry.opening import open_store
 from penstock.components.model_registry.promotion import make_champion
 from penstock.components.model_registry.store import Store, Version
+from penstock.components.rollout_control.changes import give_all
 from penstock.components.rollout_control.decisions import (
     CONTINUE,
     PROMOTE,
@@ -27,8 +28,8 @@ from penstock.components.rollout_control.decisions import (
     last_decision,
     record,
 )
-from penstock.components.rollout_control.moves import give_all, roll_back, withdraw
 from penstock.components.rollout_control.places import open_endpoint
+from penstock.components.rollout_control.returning import roll_back, withdraw
 from penstock.components.rollout_control.standing import Standing, read_standing
 from penstock.components.serving_targets.target import Target, shares_text
 from penstock.components.step_io.errors import StepError

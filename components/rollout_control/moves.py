@@ -4,13 +4,18 @@ Order: traffic first, aliases after it, since traffic is what users feel. What a
 two is ended by the next call: the intent stands beside the version before anything moves.
 """
 
-import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from penstock.components.model_registry.names import CHALLENGER, CHAMPION
 from penstock.components.model_registry.promotion import make_champion
 from penstock.components.model_registry.store import Store, Version
+from penstock.components.rollout_control.changes import (
+    deploy_version,
+    end,
+    intending,
+    no_shadow,
+    stay_champion,
+)
 from penstock.components.rollout_control.decisions import (
     ADVANCE,
     BEGIN,
@@ -20,19 +25,15 @@ from penstock.components.rollout_control.decisions import (
     PROMOTING,
     ROLLBACK,
     STOP,
-    current,
     is_leaving,
     last_decision,
     record,
 )
-from penstock.components.rollout_control.places import model_uri
 from penstock.components.rollout_control.standing import Standing, last_shift, read_standing
-from penstock.components.serving_targets.target import WHOLE, Conflict, ModelVersion, Shadow, Target
+from penstock.components.serving_targets.target import WHOLE, Conflict, Shadow, Target
 from penstock.components.step_io.errors import StepError
 
 log = logging.getLogger(__name__)
-
-ATTEMPTS = 5  # of a rollback, when somebody else shifts traffic at the same moment
 
 
 def serve_champion(store: Store, target: Target, model: str, replicas: int, by: str) -> Standing:
@@ -47,7 +48,7 @@ def serve_champion(store: Store, target: Target, model: str, replicas: int, by: 
             f"the model {model!r} has no champion to serve: train one, or promote a version that is registered"
         )
     champion = str(found.champion.number)
-    _deploy(store, target, found.champion, replicas, by, "the champion")
+    deploy_version(store, target, found.champion, replicas, by, "the champion")
     if not target.state().weights:
         target.shift({champion: WHOLE}, by=by, why="the champion serves")
     return read_standing(store, target, model)
@@ -82,7 +83,7 @@ def begin(
         return found
     assert found.champion is not None and found.challenger is not None  # noqa: PT018 - what active means
     champion, challenger = str(found.champion.number), str(found.challenger.number)
-    _deploy(store, target, found.challenger, replicas, by, "the challenger")
+    deploy_version(store, target, found.challenger, replicas, by, "the challenger")
     state = target.state()
     why = f"version {challenger} challenges version {champion}"
     if shadow and (state.shadow is None or state.shadow.version != challenger):
@@ -160,133 +161,19 @@ def carry_out(
         record(store, found.challenger, ADVANCE, reasons, by, weights)
         return f"version {challenger} has {weights.get(challenger, 0)} % of the traffic now: {why}"
     if action == PROMOTE:
-        with _intending(store, found.challenger, PROMOTING, reasons, by):
+        with intending(store, found.challenger, PROMOTING, reasons, by):
             target.shift({challenger: WHOLE}, revision=revision, by=by, why=why)
-        _no_shadow(target, by, why)
+        no_shadow(target, by, why)
         _crown(store, target, found.challenger, found.champion, reasons, by)
         return f"version {challenger} is the champion now, version {champion} the previous one: {why}"
     if action in (ROLLBACK, STOP):
-        with _intending(store, found.challenger, LEAVING[action], reasons, by):
+        with intending(store, found.challenger, LEAVING[action], reasons, by):
             target.shift({champion: WHOLE}, revision=revision, by=by, why=why)
         end(store, target, found.challenger, action, reasons, by)
         return f"version {champion} has all traffic again, version {challenger} none: {why}"
     raise StepError(
         f"{action!r} is no decision; there are {CONTINUE}, {ADVANCE}, {PROMOTE}, {ROLLBACK}, {STOP}"
     )
-
-
-def end(
-    store: Store, target: Target, challenger: Version, action: str, reasons: Sequence[str], by: str
-) -> None:
-    """Take a challenger out of the rollout, once it has no traffic any more."""
-    _no_shadow(target, by, reasons[0] if reasons else action)
-    record(store, challenger, action, reasons, by, target.state().weights)
-    found = store.version_of(challenger.model, CHALLENGER)
-    if found is not None and found.number == challenger.number:  # a newer one may be waiting
-        store.delete_alias(challenger.model, CHALLENGER)
-
-
-def withdraw(
-    store: Store, target: Target, found: Standing, action: str, replicas: int, by: str, why: str
-) -> str:
-    """Take the challenger out of the traffic, whoever else changes it at this moment, and say so.
-
-    Args:
-        store: The registry.
-        target: Where the model is served.
-        found: A standing with champion and challenger.
-        action: rollback or stop.
-        replicas: Of the champion, if it must be deployed anew.
-        by: Who or what decided.
-        why: A sentence.
-    """
-    kept, gone = found.champion, found.challenger
-    assert kept is not None and gone is not None  # noqa: PT018 - what the caller has seen to
-    record(store, gone, LEAVING[action], [why], by)
-    if target.state().weights:
-        give_all(store, target, kept, replicas, by, why)
-    _stay_champion(store, kept)  # a promotion may have come in between
-    end(store, target, gone, action, [why], by)
-    return f"version {kept.number} has all traffic, version {gone.number} none"
-
-
-def roll_back(store: Store, target: Target, model: str, replicas: int, by: str, why: str) -> str:
-    """Return to what was good, in one call: whatever is being rolled out ends, or `previous` is champion again.
-
-    With a challenger in the traffic, it loses it; else the previous champion comes back. Traffic goes first.
-    It does not ask for a revision: of a rollback and an advance at the same moment, the rollback holds.
-
-    Raises:
-        StepError: There is nothing to go back to, or it does not become ready.
-    """
-    found = read_standing(store, target, model)
-    kept, gone, before = found.champion, found.challenger, found.previous
-    if kept is not None and gone is not None and (found.active or is_leaving(gone)):
-        return withdraw(store, target, found, ROLLBACK, replicas, by, why)
-    if before is None:
-        raise StepError(
-            f"the model {model!r} has no previous version to go back to: name one with `penstock promote`"
-        )
-    if (
-        kept is not None and last_decision(before).get("action") == ROLLBACK
-    ):  # a call that was killed at its end
-        give_all(store, target, kept, replicas, by, why)
-        return (
-            f"version {kept.number}, the champion, has all traffic; version {before.number}, the previous one, "
-            "was rolled back before"
-        )
-    serves = bool(found.endpoint.weights)
-    if serves:
-        give_all(store, target, before, replicas, by, why)
-    if kept is not None:
-        record(store, kept, ROLLBACK, [why], by, target.state().weights)
-    with store.lock():
-        make_champion(store, before)
-    return f"version {before.number} is the champion again" + (" and has all traffic" if serves else "")
-
-
-def _deploy(store: Store, target: Target, version: Version, replicas: int, by: str, why: str) -> None:
-    """Bring a version up, with as many replicas as it has where that is more."""
-    number = str(version.number)
-    deployed = target.state().versions.get(number)
-    wanted = max(replicas, deployed.replicas if deployed else 0)
-    uri = (deployed.uri if deployed else "") or model_uri(store, target, version)
-    target.deploy(ModelVersion(version.model, number, uri, wanted), by=by, why=why)
-
-
-def give_all(store: Store, target: Target, version: Version, replicas: int, by: str, why: str) -> None:
-    """Give a version all traffic, whoever else shifts it at this moment."""
-    number = str(version.number)
-    deployed = target.state().versions.get(number)
-    if deployed is None or deployed.ready < deployed.replicas:
-        _deploy(store, target, version, replicas, by, why)
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            target.shift({number: WHOLE}, by=by, why=why)
-        except Conflict:
-            if attempt == ATTEMPTS:
-                raise
-        else:
-            return
-
-
-@contextlib.contextmanager
-def _intending(
-    store: Store, version: Version, intent: str, reasons: Sequence[str], by: str
-) -> Iterator[None]:
-    """Write down what is about to be done; on a conflict it was not, unless somebody decided anew."""
-    record(store, version, intent, reasons, by)
-    try:
-        yield
-    except Conflict as error:
-        if last_decision(current(store, version)).get("action") == intent:
-            record(store, version, CONTINUE, [f"not done: {error}"], by)
-        raise
-
-
-def _no_shadow(target: Target, by: str, why: str) -> None:
-    if target.state().shadow is not None:
-        target.mirror(None, by=by, why=why)
 
 
 def _crown(
@@ -301,15 +188,8 @@ def _crown(
         make_champion(store, version)
     weights = target.state().weights
     if weights != {str(version.number): WHOLE}:
-        _stay_champion(store, before)
+        stay_champion(store, before)
         raise Conflict(
             f"version {version.number} lost its traffic while it was promoted: it is not the champion"
         )
     record(store, version, PROMOTE, reasons, by, weights)
-
-
-def _stay_champion(store: Store, version: Version) -> None:
-    with store.lock():
-        found = store.version_of(version.model, CHAMPION)
-        if found is None or found.number != version.number:
-            make_champion(store, version)

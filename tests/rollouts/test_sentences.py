@@ -45,6 +45,6 @@ def test_without_a_challenger_or_a_previous_version(toy: Toy, words: list[str], 
 
 
 def test_an_environment_without_serving_is_named(toy: Toy) -> None:
-    done = toy.penstock("rollback", "--env", "test")
+    done = toy.penstock("rollback", "--env", "preprod")
     assert done.returncode == 2
-    assert "the environment test says nothing of serving" in done.stderr
+    assert "the environment preprod says nothing of serving" in done.stderr

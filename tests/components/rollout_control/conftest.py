@@ -7,7 +7,7 @@ import pytest
 from penstock.components.model_registry.names import CHALLENGER, CHAMPION, PREVIOUS
 from penstock.components.model_registry.opening import open_store
 from penstock.components.model_registry.store import Store
-from penstock.components.rollout_control import moves
+from penstock.components.rollout_control import moves, returning
 from penstock.components.rollout_control.standing import read_standing
 from tests.components.rollout_control.endpoints import Endpoint
 
@@ -58,4 +58,4 @@ def decide(store, endpoint, action, weights=None, found=None):
 
 
 def roll_back(store, endpoint):
-    return moves.roll_back(store, endpoint, "taxi", 1, "a person", "complaints")
+    return returning.roll_back(store, endpoint, "taxi", 1, "a person", "complaints")

@@ -129,7 +129,7 @@ def test_rollback_after_a_promotion_brings_the_previous_champion_back(store, end
 def test_rollback_without_a_previous_version_is_one_sentence(store, endpoint):
     store.delete_alias("taxi", CHALLENGER)
     with pytest.raises(StepError, match="no previous version"):
-        moves.roll_back(store, endpoint, "taxi", 1, "a person", "")
+        roll_back(store, endpoint)
 
 
 def test_what_stands_beside_a_version_fits_into_a_tag_of_any_server(store, endpoint):
