@@ -47,7 +47,7 @@ class Loaded:
         try:
             folder = ModelFolder.read(path)
             predictor = Predictor(folder, settings.threads or None)
-            warm_up(predictor)
+            make_warm(predictor)
         except BaseException:
             if is_copy:
                 shutil.rmtree(path, ignore_errors=True)
@@ -85,7 +85,7 @@ class Loaded:
             shutil.rmtree(self.copy, ignore_errors=True)
 
 
-def warm_up(predictor: Predictor) -> None:
+def make_warm(predictor: Predictor) -> None:
     """Predict the model's examples (rows of missing values for a model without any) at several sizes.
 
     Raises:
