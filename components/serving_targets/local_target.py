@@ -47,6 +47,8 @@ class LocalTarget:
     def deploy(self, version: ModelVersion, wait_s: float = READY_S, by: str = "", why: str = "") -> None:
         """Bring a version up; all its replicas are ready, without traffic, when this returns.
 
+        One that is there gets the wanted number of replicas; while it has traffic it loses none.
+
         Raises:
             StepError: The version is there with another model folder, does not start (then it is taken away
                 again, if it had no traffic), or is not ready within `wait_s` seconds.
@@ -63,10 +65,12 @@ class LocalTarget:
                     f"{self.name} serves version {version.version} from {found['uri']}, not from {version.uri}: "
                     "undeploy it first"
                 )
+            has_traffic = version.version in state["weights"]
+            fewest = found["replicas"] if found and has_traffic else 1
             state["versions"][version.version] = {
                 "model": version.model,
                 "uri": version.uri,
-                "replicas": version.replicas,
+                "replicas": max(version.replicas, fewest),
             }
             state["stopped"] = False
 

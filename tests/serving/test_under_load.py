@@ -33,15 +33,22 @@ def test_a_new_champion_takes_over_under_load_without_a_dropped_request(endpoint
     assert not any(is_alive(pid) for pid in old)
 
 
-def test_more_and_fewer_replicas_drop_no_request(endpoint: Endpoint) -> None:
+def test_more_replicas_drop_no_request_and_a_version_with_traffic_loses_none(endpoint: Endpoint) -> None:
     endpoint.serve({"3": 100}, replicas=2)
     with Load(endpoint.port, body={"sleep_s": 0.02}) as load:
         for replicas in (3, 1):
             endpoint.deploy("3", replicas)
             load.wait_for(100)
-            wait_until(lambda wanted=replicas: len(endpoint.workers("3")) == wanted)
-        load.wait_for(100)
     assert set(load.statuses) == {200}
+    assert len(endpoint.workers("3")) == 3
+
+
+def test_a_version_without_traffic_gives_replicas_back_in_order(endpoint: Endpoint) -> None:
+    endpoint.deploy("3", 2)
+    first, second = endpoint.workers("3")
+    endpoint.deploy("3", 1)
+    wait_until(lambda: endpoint.workers("3") == [first])
+    assert not is_alive(second)
 
 
 def test_a_killed_worker_costs_at_most_the_requests_it_had(endpoint: Endpoint) -> None:
