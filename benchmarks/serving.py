@@ -75,7 +75,7 @@ def measure(vegeta: str, command: list[str], work: Path) -> dict[str, Any]:
             if missed == MISSES:
                 break
         found |= {"throughput_per_s": best, "search": at_rates}
-        found["half_load"] = attack(vegeta, work, max(best // 2, 1), MEASURE_S)
+        found["half_load"] = attack(vegeta, work, max(best, RATES[0]) // 2, MEASURE_S)
         found["low_load"] = attack(vegeta, work, RATES[0], MEASURE_S)
         status = Path(f"/proc/{process.pid}/status").read_text()
         found["memory_mb"] = round(int(status.split("VmHWM:")[1].split()[0]) / 1024)
