@@ -64,7 +64,7 @@ class Store:
             raise StepError(
                 f"the state {path.name!r} cannot be read ({error}): delete it, it is made anew from the logs"
             ) from error
-        self._segments: dict[tuple[str, ...], Any] = {}
+        self._segments: dict[tuple[str, ...], int] = {}
         self.counts: Counter[tuple[str, int, str]] = Counter()
         self.bins: Counter[tuple[str, int, str, int]] = Counter()
         self.notes: Counter[str] = Counter()
@@ -131,7 +131,7 @@ class Store:
         if len(self._segments) >= SEGMENTS_KEPT:
             self._segments.clear()
         self._segments[values] = found
-        return int(found)
+        return found
 
     def flush(self) -> None:
         """Write what has been collected."""
