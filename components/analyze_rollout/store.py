@@ -124,14 +124,12 @@ class Store:
         if values in self._segments:
             return self._segments[values]
         text = json.dumps(values, ensure_ascii=False)
+        self.db.execute("INSERT OR IGNORE INTO segments (value) VALUES (?)", (text,))
         row = self.db.execute("SELECT id FROM segments WHERE value = ?", (text,)).fetchone()
-        found = (
-            row[0] if row else self.db.execute("INSERT INTO segments (value) VALUES (?)", (text,)).lastrowid
-        )
         if len(self._segments) >= SEGMENTS_KEPT:
             self._segments.clear()
-        self._segments[values] = found
-        return found
+        self._segments[values] = int(row[0])
+        return self._segments[values]
 
     def flush(self) -> None:
         """Write what has been collected."""
