@@ -6,10 +6,11 @@ They read the plain document, so that a fault in one place hides none in another
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from penstock.app_dates import start_us, to_time_us
+from penstock.app_dates import is_empty_window
 from penstock.app_metrics import METRICS, metrics_of
 from penstock.app_yaml import Document, Fault, KeyPath
 from penstock.components.rollout_statistics.settings import PARTS, read_rollout
+from penstock.components.source_files.durations import is_duration
 from penstock.components.step_io.errors import StepError
 from penstock.components.tabular_model.settings import KINDS, SETTINGS, TUNING, Setting, problems
 from penstock.nearest import did_you_mean
@@ -141,21 +142,15 @@ def _window(document: Document, section: str) -> Iterator[Fault]:
             yield document.fault(
                 (section, key), "a window needs data.event_time, the column with the time of the event"
             )
-    if since and since.startswith("P") and not until:
+    if is_duration(since) and not until:
         yield document.fault(
             (section, "since"),
             f"{since!r} is a duration before {section}.until, which is empty: set that as well",
         )
-    if since and until:
-        try:
-            end = to_time_us(until)
-            is_empty = start_us(since, end) >= end
-        except ValueError:
-            return
-        if is_empty:
-            yield document.fault(
-                (section, "until"), f"{until!r} is not after {section}.since {since!r}: the window is empty"
-            )
+    if is_empty_window(since, until):
+        yield document.fault(
+            (section, "until"), f"{until!r} is not after {section}.since {since!r}: the window is empty"
+        )
 
 
 def _label(document: Document) -> Iterator[Fault]:

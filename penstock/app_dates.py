@@ -3,7 +3,7 @@
 import datetime
 
 from penstock.components.source_files.durations import before
-from penstock.components.source_files.selection import parse_bound, to_us
+from penstock.components.source_files.selection import parse_bound, parse_window
 from penstock.components.step_io.errors import StepError
 
 
@@ -31,12 +31,10 @@ def check_duration(text: str) -> None:
     before(text, datetime.datetime(9999, 12, 31, tzinfo=datetime.UTC))
 
 
-def start_us(since: str, until_us: int) -> int:
-    """Return a window's start in microseconds since 1970, a time or a duration before its end.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    if not since.startswith("P"):
-        return to_time_us(since)
-    return to_us(before(since, datetime.datetime.fromtimestamp(until_us / 1e6, datetime.UTC)))
+def is_empty_window(since: str, until: str) -> bool:
+    """Tell whether a window ends before it begins; one that is open, or cannot be read, does not."""
+    try:
+        start, end = parse_window(since, until)
+    except StepError:
+        return False
+    return start is not None and end is not None and start >= end

@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from penstock.app_dates import check_duration, to_time_us
+from penstock.components.source_files.durations import is_duration
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -24,7 +25,7 @@ def _check_time(value: object) -> object:
 
 def _check_start(value: object) -> object:
     """Let ISO 8601 text through, also a duration; '' is an open end."""
-    if not isinstance(value, str) or not value.startswith("P"):
+    if not isinstance(value, str) or not is_duration(value):
         return _check_time(value)
     try:
         check_duration(value)

@@ -19,6 +19,7 @@ from typing import Any
 
 from penstock.environment_models import Environment
 from penstock.errors import UserError
+from penstock.ir_tasks import all_tasks
 from penstock.pipeline_root import Folder, PipelineRoot, for_steps
 from penstock.project import Project
 from penstock.serving_environment import account_of, serving_arguments
@@ -175,10 +176,8 @@ def delivered_ir(
 def without_cache(ir: Mapping[str, Any]) -> dict[str, Any]:
     """Return the IR with caching off for every task: a backend's own switch reaches the outermost tasks only."""
     changed = copy.deepcopy(dict(ir))
-    dags = [changed["root"], *changed.get("components", {}).values()]
-    for dag in dags:
-        for task in dag.get("dag", {}).get("tasks", {}).values():
-            task["cachingOptions"] = {}
+    for _, task in all_tasks(changed):
+        task["cachingOptions"] = {}
     return changed
 
 

@@ -9,6 +9,7 @@ from penstock.app_types import Section, Share
 KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
+NOTIFY_VARIABLE = "PENSTOCK_NOTIFY_URLS"  # what the step notify reads
 
 
 class Auth(Section):
@@ -73,7 +74,7 @@ class Notifications(Section):
     """Where notify finds the URLs of its channels (apprise), which are secret."""
 
     variable: VariableName = Field(
-        default="PENSTOCK_NOTIFY_URLS", description="Environment variable, for local runs."
+        default=NOTIFY_VARIABLE, description="Environment variable, for local runs."
     )
     secret: str = Field(default="", description="Kubernetes secret that holds them, for cluster runs.")
     key: str = Field(default="urls", description="Its key.")

@@ -10,12 +10,12 @@ import copy
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from penstock.environment_models import Environment
+from penstock.environment_models import NOTIFY_VARIABLE, Environment
 from penstock.errors import UserError
+from penstock.ir_tasks import all_tasks
 from penstock.nearest import did_you_mean
 
 NOTIFY = "notify"
-NOTIFY_VARIABLE = "PENSTOCK_NOTIFY_URLS"  # what the step notify reads
 
 
 def steps_of(ir: Mapping[str, Any]) -> dict[str, str]:
@@ -54,11 +54,10 @@ def with_names_of_importers(ir: Mapping[str, Any]) -> dict[str, Any]:
     """
     changed = copy.deepcopy(dict(ir))
     executors, components = changed["deploymentSpec"]["executors"], changed.get("components", {})
-    for dag in (changed["root"], *components.values()):
-        for name, task in dag.get("dag", {}).get("tasks", {}).items():
-            label = components.get(task["componentRef"]["name"], {}).get("executorLabel")
-            if "importer" in executors.get(label, {}):
-                task["taskInfo"] = {"name": name}
+    for name, task in all_tasks(changed):
+        label = components.get(task["componentRef"]["name"], {}).get("executorLabel")
+        if "importer" in executors.get(label, {}):
+            task["taskInfo"] = {"name": name}
     return changed
 
 

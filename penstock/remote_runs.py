@@ -14,7 +14,16 @@ from penstock.kfp_backend import cancellations
 from penstock.kfp_backend.client import Backend, connect
 from penstock.kfp_backend.run_changes import cancel, check_retry, follow_up, retry, specifications
 from penstock.kfp_backend.run_text import runs_table, steps_table, summary
-from penstock.kfp_backend.runs import BackendApi, failed_sentence, find_run, is_follow_up, list_runs, read_run
+from penstock.kfp_backend.runs import (
+    BackendApi,
+    all_steps,
+    failed_sentence,
+    find_run,
+    is_follow_up,
+    list_runs,
+    read_run,
+)
+from penstock.kfp_backend.watch import follow
 from penstock.nearest import did_you_mean
 from penstock.project import Project
 
@@ -52,7 +61,7 @@ def wait_for_run(environment: Environment, name: str) -> int:
         UserError: There is no such run, or the API cannot be reached.
     """
     backend = connect(environment)
-    return _watch(backend, find_run(backend, name)["run_id"])
+    return follow(backend, find_run(backend, name)["run_id"])
 
 
 def show_run(environment: Environment, name: str, as_json: bool) -> None:
@@ -63,7 +72,7 @@ def show_run(environment: Environment, name: str, as_json: bool) -> None:
     """
     backend = connect(environment)
     run = find_run(backend, name)
-    account = _with_cancellation(environment, read_run(backend, run["run_id"]))
+    account = cancellations.told(environment, read_run(backend, run["run_id"]))
     if as_json:
         sentence, code = failed_sentence(account)
         told = {**dataclasses.asdict(account), "sentence": sentence, "exit_code": code}
@@ -83,7 +92,7 @@ def show_logs(environment: Environment, name: str, step: str) -> None:
     """
     backend = connect(environment)
     account = read_run(backend, find_run(backend, name)["run_id"])
-    logged = [one for one in [*account.steps, *filter(None, [account.handler])] if one.log]
+    logged = [one for one in all_steps(account) if one.log]
     if step:
         wanted = [one for one in logged if step in (one.task, one.title, one.step)]
         if not wanted:
@@ -160,34 +169,12 @@ def retry_run(project: Project, environment: Environment, name: str, wait: bool,
     if not wait:
         print(f"follow it with: penstock runs show {account.id} --env {environment.name} --wait")
         return 0
-    return _watch(backend, account.id)
-
-
-def _watch(backend: Backend, run_id: str) -> int:
-    from penstock.kfp_backend.watch import Watch, outcome_lines
-
-    ended, code = Watch(backend, run_id).until_the_end()
-    ended = _with_cancellation(backend.environment, ended)
-    for line in outcome_lines(ended, ended.name, ended.report):
-        print(line)
-    return code
+    return follow(backend, account.id)
 
 
 def _account(backend: Backend, run: Mapping[str, Any]) -> RunAccount:
     account = read_run(backend, run["run_id"], only=FOR_A_LIST)
-    return _with_cancellation(backend.environment, account)
-
-
-def _with_cancellation(environment: Environment, account: RunAccount) -> RunAccount:
-    """Return the account with who cancelled it and why, as far as anyone wrote it down."""
-    if account.state not in ("cancelled", "cancelling"):
-        return account
-    try:
-        found = cancellations.recall(environment, account.id)
-    except UserError as error:
-        print(f"penstock: who cancelled {account.name} is not known: {error}", file=sys.stderr)
-        return account
-    return dataclasses.replace(account, error=found.sentence) if found else account
+    return cancellations.told(backend.environment, account)
 
 
 def _defaults(backend: Backend, run: Mapping[str, Any]) -> dict[str, Any]:

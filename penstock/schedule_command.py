@@ -11,6 +11,7 @@ from penstock.project import find_project
 
 if TYPE_CHECKING:
     from penstock.environment_models import Environment
+    from penstock.project import Project
 
 ABOUT = "Keep the recurring runs of an environment as its file declares them."
 commands = typer.Typer(help=ABOUT, no_args_is_help=True)
@@ -34,10 +35,7 @@ def plan(env: Env, as_json: AsJson = False, lock: Lock = None) -> None:
     A schedule runs the pipeline, the images and the app as they were when it was applied: those that have changed
     since are shown, too.
     """
-    from penstock.environments import load_environment
-
-    environment = load_environment(find_project(), env)
-    _refuse_local(environment)
+    project, environment = _load(env)
     if environment.backend == "vertex":
         from penstock.schedules.vertex import vertex_json, vertex_lines
 
@@ -48,7 +46,7 @@ def plan(env: Env, as_json: AsJson = False, lock: Lock = None) -> None:
     from penstock.schedules.text import plan_json, plan_lines
     from penstock.schedules.zones import find_zone
 
-    changes = make_plan(find_project(), environment, connect(environment), lock)
+    changes = make_plan(project, environment, connect(environment), lock)
     if as_json:
         print(plan_json(environment.name, changes, is_done=False))
         return
@@ -62,20 +60,15 @@ def apply(env: Env, as_json: AsJson = False, lock: Lock = None) -> None:
     Doing it again changes nothing. A changed schedule is replaced so that each firing happens once; this may wait a
     minute for a firing that is just beginning. Recurring runs that others made are never touched.
     """
-    from penstock.delivery import check_backend
-    from penstock.environments import load_environment
-
-    environment = load_environment(find_project(), env)
-    _refuse_local(environment)
-    check_backend(environment)
     from penstock.kfp_backend.client import connect
     from penstock.schedules.apply import carry_out
     from penstock.schedules.apply import plan as make_plan
     from penstock.schedules.text import plan_json, plan_lines
     from penstock.schedules.zones import find_zone
 
+    project, environment = _load(env)
     backend = connect(environment)
-    changes = make_plan(find_project(), environment, backend, lock)
+    changes = make_plan(project, environment, backend, lock)
     for line in plan_lines(changes, find_zone(environment.cron_time_zone)):
         print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
     is_done = carry_out(backend, changes, _say)
@@ -100,18 +93,13 @@ def delete(
 
     One whose run has not ended is switched off only, since KFP would end the run along: delete it again later.
     """
-    from penstock.delivery import check_backend
-    from penstock.environments import load_environment
-
-    environment = load_environment(find_project(), env)
-    _refuse_local(environment)
-    check_backend(environment)
     from penstock.kfp_backend.client import connect
     from penstock.nearest import did_you_mean
     from penstock.schedules.changeover import Clock, retire
     from penstock.schedules.recurring_runs import list_ours
     from penstock.schedules.zones import find_zone
 
+    _, environment = _load(env)
     backend = connect(environment)
     ours = list_ours(backend)
     known = {one.name for one in ours}
@@ -142,11 +130,17 @@ def delete(
         print("the others fire no more: delete them when their runs have ended")
 
 
-def _refuse_local(environment: "Environment") -> None:
+def _load(env: str) -> tuple["Project", "Environment"]:
+    """Return the project and its environment, which is not this machine."""
+    from penstock.environments import load_environment
+
+    project = find_project()
+    environment = load_environment(project, env)
     if environment.backend == "local":
         raise UserError(
             f"the environment {environment.name} is this machine, where nothing fires schedules: `penstock run` runs now"
         )
+    return project, environment
 
 
 def _say(sentence: str) -> None:

@@ -104,7 +104,9 @@ def submit(
     found = submit_delivery(backend, delivery, again=again or force)
     _tell(found, backend, env, wait)
     if wait:
-        raise typer.Exit(_wait(found, backend, env))
+        from penstock.kfp_backend.watch import follow
+
+        raise typer.Exit(follow(backend, found.run_id))
 
 
 def publish(
@@ -158,21 +160,3 @@ def _tell(found: "Submitted", backend: "Backend", env: str, wait: bool) -> None:
     print(backend.run_url(found.run_id))
     if not wait:
         print(f"follow it with: penstock runs show {found.run_id} --env {env} --wait")
-
-
-def _wait(found: "Submitted", backend: "Backend", env: str) -> int:
-    """Show how the run goes until it ends; return the exit code that its steps' records say."""
-    from penstock.kfp_backend.watch import Watch, outcome_lines
-
-    try:
-        account, code = Watch(backend, found.run_id).until_the_end()
-    except KeyboardInterrupt:
-        print(
-            f"\nthe run goes on: penstock runs show {found.run_id} --env {env} --wait follows it, "
-            f"penstock runs cancel {found.run_id} --env {env} ends it",
-            file=sys.stderr,
-        )
-        return 130
-    for line in outcome_lines(account, found.name, backend.run_url(found.run_id)):
-        print(line)
-    return code

@@ -125,7 +125,8 @@ class Images:
     def _module(self, name: str) -> tuple[str, set[str]]:
         """Return the hash of a folder (or file) beside the steps, and the neighbours that it imports."""
         if name not in self._modules:
-            digest, imports = hashlib.sha256(), set()
+            digest = hashlib.sha256()
+            imports: set[str] = set()
             files = list(_files(self.components, name))
             if not files:
                 raise UserError(f"{self.components / name} holds no file, yet a step needs it")
@@ -134,9 +135,8 @@ class Images:
                 digest.update(f"\0{path.relative_to(self.components)}\0{len(content)}\0".encode())
                 digest.update(content)
                 if path.suffix == ".py":
-                    imports |= {
-                        found for found in _neighbours(path, content, self.components) if found != name
-                    }
+                    folder = path.relative_to(self.components).parts[:-1]
+                    imports |= _neighbours(folder, content) - {name}
             self._modules[name] = (digest.hexdigest(), imports)
         return self._modules[name]
 
@@ -206,13 +206,9 @@ def _files(components: Path, name: str) -> Iterator[Path]:
             yield path
 
 
-def _neighbours(path: Path, content: bytes, components: Path) -> frozenset[str]:
-    """Return the first name under penstock.components of each import in a file."""
-    return _imported(path.relative_to(components).parts[:-1], content)
-
-
 @functools.lru_cache(maxsize=1024)  # a process compiles, pins and delivers the same files
-def _imported(folder: tuple[str, ...], content: bytes) -> frozenset[str]:
+def _neighbours(folder: tuple[str, ...], content: bytes) -> frozenset[str]:
+    """Return the first name under penstock.components of each import in a file of a folder there."""
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):

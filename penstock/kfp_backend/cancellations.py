@@ -4,8 +4,10 @@ import datetime
 import getpass
 import json
 import socket
-from dataclasses import asdict, dataclass
+import sys
+from dataclasses import asdict, dataclass, replace
 
+from penstock.components.model_registry.run_account import RunAccount
 from penstock.components.step_io.record import now
 from penstock.environment_models import Environment
 from penstock.errors import UserError
@@ -66,6 +68,18 @@ def recall(environment: Environment, run_id: str) -> Cancellation | None:
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{root.uri}/{_below(run_id)} tells of no cancellation: delete it") from error
+
+
+def told(environment: Environment, account: RunAccount) -> RunAccount:
+    """Return the account of a run with who cancelled it and why, as far as anyone wrote it down."""
+    if account.state not in ("cancelled", "cancelling"):
+        return account
+    try:
+        found = recall(environment, account.id)
+    except UserError as error:
+        print(f"penstock: who cancelled {account.name} is not known: {error}", file=sys.stderr)
+        return account
+    return replace(account, error=found.sentence) if found else account
 
 
 def _below(run_id: str) -> str:

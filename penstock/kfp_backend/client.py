@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kfp.client import Client
 
 API = "/apis/v2beta1"
+PAGE = 100  # entries of a list that are asked for at once
 CONNECT_S = 5.0
 PROBE_S = 5.0
 ANSWER_S = 60.0  # an upload, or the log of a long step
@@ -86,6 +87,28 @@ class Backend:
             UserError: It cannot be reached.
         """
         return self.request("GET", path, doing=doing, query=query)
+
+    def pages(
+        self, path: str, *fields: str, doing: str = "", size: int = PAGE, **query: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Yield what a list of the API holds for us, page by page as it is wanted; raises as `get` does.
+
+        Args:
+            path: Of the list.
+            fields: Where its answer may hold the entries; the first that does counts.
+            doing: For the error.
+            size: Entries to ask for at once.
+            query: Further parameters, such as a filter.
+        """
+        token = ""
+        while True:
+            answer = self.get(
+                path, doing=doing, page_size=size, page_token=token, **self.in_namespace, **query
+            )
+            yield from next((answer[field] for field in fields if answer.get(field)), [])
+            token = str(answer.get("next_page_token") or "")
+            if not token:
+                return
 
     def post(
         self, path: str, body: Mapping[str, Any] | None = None, *, doing: str = "", **query: Any

@@ -8,7 +8,7 @@ from penstock.components.html_report.numbers import duration
 from penstock.components.model_registry.run_account import RunAccount, StepAccount, milliseconds
 from penstock.components.notify.kfp_spec import IMPORTER
 from penstock.components.notify.message import key_metrics
-from penstock.kfp_backend.runs import failed_sentence, is_over
+from penstock.kfp_backend.runs import all_steps, failed_sentence, is_over
 from penstock.local.progress import SYMBOLS
 from penstock.local.text_table import table
 
@@ -67,7 +67,7 @@ def steps_table(account: RunAccount) -> str:
             _attempts(step),
             _note(step),
         ]
-        for step in [*account.steps, *filter(None, [account.handler])]
+        for step in all_steps(account)
     ]
     head = ["step", "state", "took", "tries", ""]
     if not any(row[3] for row in rows):

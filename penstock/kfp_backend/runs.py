@@ -8,6 +8,7 @@ sentence, code = failed_sentence(account)
 
 import dataclasses
 import datetime
+import itertools
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -18,14 +19,13 @@ from penstock.components.notify.kfp_run import Known, read_kfp_run
 from penstock.components.notify.kfp_spec import specification
 from penstock.components.step_io.errors import StepError
 from penstock.errors import UserError
-from penstock.kfp_backend.client import API, ApiError, Backend, equals
+from penstock.kfp_backend.client import API, PAGE, ApiError, Backend, equals
 from penstock.nearest import did_you_mean
 from penstock.schedules.desired import SCHEDULE_TIME
 
 LATEST = "latest"
 FOLLOW_UP = "notify-run"  # the pipeline of pipelines/notify_run.py
 LOOK_BACK = 500  # runs among which a part of a name is looked for
-PAGE = 100
 EXIT_CODES = {"succeeded": 0, "unchanged": 0, "blocked": 3, "cancelled": 130, "interrupted": 130}
 
 
@@ -94,6 +94,11 @@ def is_over(account: RunAccount) -> bool:
     return account.state not in ("running", "cancelling")
 
 
+def all_steps(account: RunAccount) -> list[StepAccount]:
+    """Return the steps of a run, its exit handler last."""
+    return [*account.steps, *([account.handler] if account.handler else [])]
+
+
 def failed_sentence(account: RunAccount) -> tuple[str, int]:
     """Return why a run ended as it did, and the exit code that stands for it; no sentence for a success.
 
@@ -123,23 +128,10 @@ def list_runs(backend: Backend, most: int, **query: Any) -> list[dict[str, Any]]
     Raises:
         UserError: The API cannot be reached.
     """
-    found: list[dict[str, Any]] = []
-    token = ""
-    while len(found) < most:
-        answer = backend.get(
-            f"{API}/runs",
-            doing="list runs",
-            page_size=min(PAGE, most - len(found)),
-            page_token=token,
-            sort_by="created_at desc",
-            **backend.in_namespace,
-            **query,
-        )
-        found += answer.get("runs") or []
-        token = answer.get("next_page_token") or ""
-        if not token:
-            break
-    return found[:most]
+    found = backend.pages(
+        f"{API}/runs", "runs", doing="list runs", size=min(PAGE, most), sort_by="created_at desc", **query
+    )
+    return list(itertools.islice(found, most))
 
 
 def find_run(backend: Backend, name: str = LATEST) -> dict[str, Any]:

@@ -138,21 +138,13 @@ def _first_of(backend: Backend, made: Submitted) -> Submitted:
 
 def _runs(backend: Backend, name: str) -> list[Submitted]:
     """Return the runs whose name contains a name."""
-    found: list[Submitted] = []
-    token = ""
-    while True:
-        answer = backend.get(
-            f"{API}/runs",
-            doing=f"look for the run {name}",
-            filter=equals("display_name", name, "IS_SUBSTRING"),
-            page_size=50,
-            page_token=token,
-            **backend.in_namespace,
-        )
-        found += [_submitted(run, is_new=False) for run in answer.get("runs") or []]
-        token = str(answer.get("next_page_token") or "")
-        if not token:
-            return found
+    found = backend.pages(
+        f"{API}/runs",
+        "runs",
+        doing=f"look for the run {name}",
+        filter=equals("display_name", name, "IS_SUBSTRING"),
+    )
+    return [_submitted(run, is_new=False) for run in found]
 
 
 def _submitted(run: Mapping[str, Any], is_new: bool) -> Submitted:

@@ -4,6 +4,7 @@ The API pushes nothing: it is asked every few seconds. A lost connection is not 
 tried again for a while.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from penstock.components.model_registry.run_account import RunAccount, StepAccou
 from penstock.components.notify.kfp_run import Known
 from penstock.components.notify.kfp_spec import IMPORTER
 from penstock.errors import UserError
+from penstock.kfp_backend import cancellations
 from penstock.kfp_backend.client import ApiError, Backend
 from penstock.kfp_backend.runs import failed_sentence, is_over, read_run
 from penstock.local.account import Watcher
@@ -112,19 +114,36 @@ class Watch:
                 )
 
 
-def outcome_lines(account: RunAccount, name: str, url: str) -> Iterator[str]:
-    """Yield what is said of a run that has ended: its state, and what stopped it in the step's own words.
+def follow(backend: Backend, run_id: str, sleep: Callable[[float], None] = time.sleep) -> int:
+    """Show how a run goes until it ends, and how it ended; return the exit code that its steps' records say.
 
-    Args:
-        account: The run.
-        name: What people call it.
-        url: Its page.
+    Ctrl-C leaves it going, and returns 130.
+
+    Raises:
+        UserError: As `Watch.until_the_end` does.
     """
+    try:
+        account, code = Watch(backend, run_id).until_the_end(sleep)
+    except KeyboardInterrupt:
+        env = backend.environment.name
+        print(
+            f"\nthe run goes on: penstock runs show {run_id} --env {env} --wait follows it, "
+            f"penstock runs cancel {run_id} --env {env} ends it",
+            file=sys.stderr,
+        )
+        return 130
+    for line in outcome_lines(cancellations.told(backend.environment, account)):
+        print(line)
+    return code
+
+
+def outcome_lines(account: RunAccount) -> Iterator[str]:
+    """Yield what is said of a run that has ended: its state, and what stopped it in the step's own words."""
     steps = [step for step in account.steps if step.step != IMPORTER]
     ran = sum(step.state in ("succeeded", "failed", "blocked") for step in steps)
     reused = sum(step.state == "cached" for step in steps)
     yield (
-        f"{account.pipeline}, app {account.app}, run {name}: {account.state} in {duration(account.seconds)}: "
+        f"{account.pipeline}, app {account.app}, run {account.name}: {account.state} in {duration(account.seconds)}: "
         f"{ran} steps ran, {reused} reused"
     )
     sentence, _ = failed_sentence(account)
@@ -135,7 +154,7 @@ def outcome_lines(account: RunAccount, name: str, url: str) -> Iterator[str]:
             yield f"evidence: {stopped.evidence}"
     elif account.state == "unchanged":
         yield "nothing has changed since the champion was trained: --force trains anyway"
-    yield url
+    yield account.report
 
 
 def _as_local(step: StepAccount) -> Step:

@@ -2,12 +2,11 @@
 
 import os
 
-from penstock.environment_models import Environment
+from penstock.environment_models import NOTIFY_VARIABLE, Environment
 from penstock.environments import environment_names, load_environment
 from penstock.project import Project
 
 LOCAL = "local"
-NOTIFY_VARIABLE = "PENSTOCK_NOTIFY_URLS"  # what the step notify reads
 
 
 def local_environment(project: Project) -> Environment:

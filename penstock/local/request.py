@@ -3,10 +3,13 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import UserError
 from penstock.project import Project
+
+if TYPE_CHECKING:
+    from penstock.environment_models import Environment
 
 PROCESS, DOCKER = RUNNERS = ("process", "docker")
 
@@ -26,8 +29,16 @@ class Request:
     memory: str = ""  # with docker: the memory limit of every step, instead of those in images.yaml
 
 
-def pipeline_arguments(request: Request, ir: dict[str, Any], version: str) -> tuple[str, dict[str, Any]]:
+def pipeline_arguments(
+    request: Request, environment: "Environment", ir: dict[str, Any], version: str
+) -> tuple[str, dict[str, Any]]:
     """Return the app's name and the values of the pipeline's parameters.
+
+    Args:
+        request: What to run.
+        environment: That of this machine; its `parameters` count below the overrides.
+        ir: The pinned IR.
+        version: That of the code.
 
     Raises:
         UserError: app.yaml or a setting is wrong, or a parameter has no value.
@@ -35,11 +46,9 @@ def pipeline_arguments(request: Request, ir: dict[str, Any], version: str) -> tu
     from penstock.app_config import load_app
     from penstock.app_files import app_version, publish
     from penstock.app_overrides import defaults_for
-    from penstock.local.local_environment import local_environment
     from penstock.serving_environment import serving_arguments
 
     project = request.project
-    environment = local_environment(project)
     defaults = defaults_for(environment.parameters, request.pipeline)
     app = load_app(project, request.app).with_overrides(defaults, request.pipeline)
     settings = app.arguments(request.overrides, request.pipeline)

@@ -16,6 +16,7 @@ from typing import Any
 from penstock.compile_pipeline import compile_pipeline
 from penstock.components.step_io import record as records
 from penstock.errors import UserError
+from penstock.ir_tasks import all_tasks
 from penstock.local import cache, kfp_local
 from penstock.local.account import Account, Watcher, exit_code, last_record, no_record, pending_step
 from penstock.local.docker_executor import DockerExecutor, Setup
@@ -62,8 +63,9 @@ def run_pipeline(request: Request, watcher: Watcher) -> Outcome:
     ir, pinned = pin(compile_pipeline(request.pipeline, project), images)
     version = code_version(ir)
     check_state_folder(project)
-    name_notifications(local_environment(project))
-    app_name, arguments = pipeline_arguments(request, ir, version)
+    environment = local_environment(project)
+    name_notifications(environment)
+    app_name, arguments = pipeline_arguments(request, environment, ir, version)
     tasks = plan(ir, pinned)
     setup = None
     if request.runner == DOCKER:
@@ -102,9 +104,8 @@ def run_pipeline(request: Request, watcher: Watcher) -> Outcome:
 
 def without_retries(ir: dict[str, Any]) -> dict[str, Any]:
     """Return the IR with no step tried again: this machine loses no pods, and the same command resumes."""
-    for component in ir.get("components", {}).values():
-        for task in component.get("dag", {}).get("tasks", {}).values():
-            task.pop("retryPolicy", None)
+    for _, task in all_tasks(ir):
+        task.pop("retryPolicy", None)
     return ir
 
 

@@ -11,7 +11,15 @@ from penstock.project import Project
 from penstock.schedules.changeover import Clock, Say, line_of, replace, retire_all
 from penstock.schedules.desired import SECOND, desire
 from penstock.schedules.diff import Change, compare
-from penstock.schedules.recurring_runs import Recurring, account_warning, create, list_ours, runs_of, switch
+from penstock.schedules.recurring_runs import (
+    Recurring,
+    account_warning,
+    create,
+    list_ours,
+    runs_of,
+    switch,
+    upload,
+)
 from penstock.schedules.zones import find_zone
 
 
@@ -81,7 +89,7 @@ def _one(backend: Backend, change: Change, zone: datetime.tzinfo, say: Say, cloc
     wanted, current = change.wanted, change.current
     if change.action == "create" and wanted:
         start = wanted.start - SECOND if wanted.start else None
-        made = create(backend, wanted, start=start, enabled=wanted.enabled)
+        made = create(backend, wanted, upload(backend, wanted), start=start, enabled=wanted.enabled)
         if sentence := account_warning(made):
             say(f"{change.name}: {sentence}")
         return True

@@ -1,8 +1,8 @@
 """Puts one recurring run in the place of another, so that every firing happens once.
 
-KFP cannot change a recurring run. So the new one is made switched off, counting from now; the old one is switched
-off; what it fired until then is read; the new one is switched on and makes up for what fell between; the old one
-is deleted. Whatever ends this in the middle, the next `apply` finds both and goes on: at no moment do both fire.
+KFP cannot change a recurring run. So what the new one runs is uploaded; it is made switched off, counting from now;
+the old one is switched off; what it fired until then is read; the new one is switched on and makes up for what fell
+between; the old one is deleted. Whatever ends this in the middle, the next `apply` finds both and goes on: at no moment do both fire.
 
 - Nothing is changed within seconds of a firing: KFP's controller begins a run up to half a minute after its time, and
   the API hears of it a moment later.
@@ -21,11 +21,19 @@ import time
 from collections.abc import Callable, Sequence
 
 from penstock.kfp_backend.client import Backend
-from penstock.kfp_backend.upload import ensure_version
 from penstock.schedules.cron import Cron, parse_cron
 from penstock.schedules.desired import SECOND, Wanted
 from penstock.schedules.diff import Change, differences
-from penstock.schedules.recurring_runs import Fired, Recurring, create, delete, runs_of, switch
+from penstock.schedules.recurring_runs import (
+    Fired,
+    Recurring,
+    Uploaded,
+    create,
+    delete,
+    runs_of,
+    switch,
+    upload,
+)
 
 DUE_S = 75  # after its time a firing has begun: the controller looks each 30 s
 AHEAD_S = 10  # no change so shortly before a firing
@@ -66,20 +74,19 @@ def replace(backend: Backend, change: Change, say: Say, clock: Clock) -> bool:
     there = sorted([current, *change.leftovers], key=lambda one: (one.created, one.id))
     firing = [one for one in there if one.enabled]
     ready = [one for one in there if not one.enabled and not any(differences(wanted, one, clock.now()))]
-    wanted.delivery.publish()
-    ensure_version(backend, wanted.delivery)
+    uploaded = upload(backend, wanted)
     start = wanted.start - SECOND if wanted.start else None
     was_cut_short = bool(ready) and not firing and len(there) > 1
     if not wanted.enabled:
-        new = ready[-1] if ready else create(backend, wanted, start=start, enabled=False)
+        new = ready[-1] if ready else create(backend, wanted, uploaded, start=start, enabled=False)
     elif firing:
         _wait_for_quiet(backend, firing[-1], wanted.zone, say, clock)
-        new = create(backend, wanted, start=start, enabled=False)
+        new = create(backend, wanted, uploaded, start=start, enabled=False)
     elif was_cut_short:
         new = max(ready, key=lambda one: one.counts_from)
     else:  # it was off: what was missed is made up for on request only
         last = _last(backend, there) if wanted.catch_up else None
-        new = create(backend, wanted, start=_later(last, start), enabled=False)
+        new = create(backend, wanted, uploaded, start=_later(last, start), enabled=False)
     old = [one for one in there if one.id != new.id]
     for one in firing:
         switch(backend, one, on=False)
@@ -89,7 +96,7 @@ def replace(backend: Backend, change: Change, say: Say, clock: Clock) -> bool:
         if firing or was_cut_short:
             others = [one for one in old if one not in ready]
             before = (firing or others or old)[-1]  # whose place it takes
-            new = _counting_right(backend, before, old, new, wanted, start, say)
+            new = _counting_right(backend, before, old, new, wanted, uploaded, start, say)
         switch(backend, new, on=True)
     return retire_all(backend, old, wanted.zone, say, clock, are_settled=True)
 
@@ -114,6 +121,7 @@ def _counting_right(
     old: Sequence[Recurring],
     new: Recurring,
     wanted: Wanted,
+    uploaded: Uploaded,
     start: datetime.datetime | None,
     say: Say,
 ) -> Recurring:
@@ -134,7 +142,7 @@ def _counting_right(
                 "the cron line changed"
             )
         return new
-    right = create(backend, wanted, start=_later(since, start), enabled=False)
+    right = create(backend, wanted, uploaded, start=_later(since, start), enabled=False)
     delete(backend, new)
     return right
 

@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from penstock.kfp_backend.client import API, ApiError, Backend, equals
+from penstock.components.notify.kfp_run import ENDED
+from penstock.kfp_backend.client import API, PAGE, ApiError, Backend, equals
 from penstock.kfp_backend.submission import ensure_experiment
 from penstock.kfp_backend.upload import ensure_version
 from penstock.schedules.desired import Wanted
 
 MARK = re.compile(r"penstock schedule (\S+) of environment (\S+?)(?:, account (\S+))?(?=\s|$)")
 LONGEST_ACCOUNT = 80  # KFP keeps 255 characters of a description
-PAGE = 100
-ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,15 @@ class Recurring:
 
 
 @dataclass(frozen=True)
+class Uploaded:
+    """The ids of what a recurring run runs."""
+
+    pipeline_id: str
+    version_id: str
+    experiment_id: str
+
+
+@dataclass(frozen=True)
 class Fired:
     """A run that a recurring run made."""
 
@@ -75,29 +83,21 @@ def list_ours(backend: Backend) -> list[Recurring]:
     versions: dict[tuple[str, str], str] = {}
     pipelines: dict[str, str] = {}
     found = []
-    token = ""
-    while True:
-        answer = backend.get(
-            f"{API}/recurringruns",
-            doing="list recurring runs",
-            page_size=PAGE,
-            page_token=token,
-            **backend.in_namespace,
-        )
-        for raw in answer.get("recurringRuns") or answer.get("recurring_runs") or []:
-            mark = MARK.match(str(raw.get("description") or ""))
-            if mark and mark[2] == backend.environment.name:
-                reference = raw.get("pipeline_version_reference") or {}
-                ids = str(reference.get("pipeline_id") or ""), str(reference.get("pipeline_version_id") or "")
-                if ids[0] not in pipelines:
-                    pipelines[ids[0]] = _display_name(backend, f"{API}/pipelines/{quote(ids[0])}")
-                if ids not in versions:
-                    path = f"{API}/pipelines/{quote(ids[0])}/versions/{quote(ids[1])}"
-                    versions[ids] = _display_name(backend, path)
-                found.append(_recurring(raw, mark, pipelines[ids[0]], versions[ids]))
-        token = str(answer.get("next_page_token") or "")
-        if not token:
-            return sorted(found, key=lambda one: (one.created, one.id))
+    listed = backend.pages(
+        f"{API}/recurringruns", "recurringRuns", "recurring_runs", doing="list recurring runs"
+    )
+    for raw in listed:
+        mark = MARK.match(str(raw.get("description") or ""))
+        if mark and mark[2] == backend.environment.name:
+            reference = raw.get("pipeline_version_reference") or {}
+            ids = str(reference.get("pipeline_id") or ""), str(reference.get("pipeline_version_id") or "")
+            if ids[0] not in pipelines:
+                pipelines[ids[0]] = _display_name(backend, f"{API}/pipelines/{quote(ids[0])}")
+            if ids not in versions:
+                path = f"{API}/pipelines/{quote(ids[0])}/versions/{quote(ids[1])}"
+                versions[ids] = _display_name(backend, path)
+            found.append(_recurring(raw, mark, pipelines[ids[0]], versions[ids]))
+    return sorted(found, key=lambda one: (one.created, one.id))
 
 
 def runs_of(backend: Backend, recurring: Recurring) -> list[Fired]:
@@ -122,14 +122,30 @@ def runs_of(backend: Backend, recurring: Recurring) -> list[Fired]:
     return sorted(fired, key=lambda run: run.scheduled, reverse=True)
 
 
-def create(backend: Backend, wanted: Wanted, *, start: datetime.datetime | None, enabled: bool) -> Recurring:
-    """Make a recurring run, after what it runs is uploaded; `start` is the moment after which it fires.
+def upload(backend: Backend, wanted: Wanted) -> Uploaded:
+    """Upload what a recurring run runs, where it is not there yet.
 
     Raises:
         UserError: The pipeline root cannot be written to, or the API refuses.
     """
     wanted.delivery.publish()
     pipeline_id, version_id = ensure_version(backend, wanted.delivery)
+    return Uploaded(pipeline_id, version_id, ensure_experiment(backend, wanted.delivery.app))
+
+
+def create(
+    backend: Backend,
+    wanted: Wanted,
+    uploaded: Uploaded,
+    *,
+    start: datetime.datetime | None,
+    enabled: bool,
+) -> Recurring:
+    """Make a recurring run of what is uploaded, in one call; `start` is the moment after which it fires.
+
+    Raises:
+        UserError: The API refuses, or cannot be reached.
+    """
     trigger: dict[str, Any] = {"cron": wanted.cron.for_kfp()}
     if start:
         trigger["start_time"] = _text(start)
@@ -140,8 +156,11 @@ def create(backend: Backend, wanted: Wanted, *, start: datetime.datetime | None,
     body: dict[str, Any] = {
         "display_name": wanted.name,
         "description": description,
-        "experiment_id": ensure_experiment(backend, wanted.delivery.app),
-        "pipeline_version_reference": {"pipeline_id": pipeline_id, "pipeline_version_id": version_id},
+        "experiment_id": uploaded.experiment_id,
+        "pipeline_version_reference": {
+            "pipeline_id": uploaded.pipeline_id,
+            "pipeline_version_id": uploaded.version_id,
+        },
         "runtime_config": {"parameters": wanted.parameters, "pipeline_root": wanted.pipeline_root},
         "max_concurrency": str(wanted.max_concurrency),
         "no_catchup": not wanted.catch_up,

@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from penstock.environments import load_environment
+from penstock.project import find_project
+from penstock.store_access import store_access
 from tests import real
 from tests.cluster.projects import (
     ROOT,
@@ -28,6 +31,7 @@ from tests.cluster.projects import (
 )
 
 ENV = "test"
+NAMESPACE = "kubeflow"  # of the steps there, and of MLflow
 LONG_TRAINING = (
     "--set",
     "model_settings={epochs: 200, patience: 200, hidden_units: [64, 32], dropout: 0.1}",
@@ -96,6 +100,30 @@ def ready(variables: dict[str, str]) -> dict[str, str]:
     ):
         assert run_penstock(*command, env=variables).code == 0
     return variables
+
+
+@pytest.fixture
+def in_reach(ready: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process reach what the command line reaches."""
+    for name, value in ready.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def store(in_reach: None) -> Any:
+    """The store of the pipeline root, as a file system."""
+    import s3fs
+
+    access = store_access(load_environment(find_project(ROOT), ENV))
+    return s3fs.S3FileSystem(**access.s3_options)
+
+
+@pytest.fixture(scope="session")
+def kube(variables: dict[str, str]) -> Any:
+    """The API client of the cluster of KUBECONFIG."""
+    import kubernetes
+
+    return kubernetes.config.new_client_from_config(config_file=variables["KUBECONFIG"])
 
 
 @pytest.fixture(scope="session")

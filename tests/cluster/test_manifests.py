@@ -10,12 +10,11 @@ import pytest
 import yaml
 
 from penstock.platform import MANAGER
-from tests.cluster.conftest import ENV, Penstock
+from tests.cluster.conftest import ENV, NAMESPACE, Penstock
 from tests.cluster.projects import ROOT
 
 RENDERED = sorted((ROOT / "manifests" / "kubernetes" / "rendered").glob("*.yaml"))
 COMPONENTS = ROOT / "manifests" / "kubernetes" / "components"
-NAMESPACE = "kubeflow"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:penstock"
 # What KFP's pods do with the account of a run, and what none of them may.
 MAY = [
@@ -38,14 +37,6 @@ MAY_NOT = [
     ("apps", "deployments", "", "patch"),
     ("rbac.authorization.k8s.io", "rolebindings", "", "create"),
 ]
-
-
-@pytest.fixture(scope="module")
-def kube(variables: dict[str, str]) -> Any:
-    """The API client of the cluster of KUBECONFIG."""
-    import kubernetes
-
-    return kubernetes.config.new_client_from_config(config_file=variables["KUBECONFIG"])
 
 
 @pytest.fixture(scope="module")

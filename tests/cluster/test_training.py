@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 
-from penstock.environments import load_environment
-from penstock.project import find_project
-from penstock.store_access import store_access
-from tests.cluster.conftest import ENV, Show, run_penstock
+from tests.cluster.conftest import NAMESPACE, Show, run_penstock
 from tests.cluster.projects import ROOT
 
 Wait = Callable[[str], Any]
@@ -48,12 +45,11 @@ def get(url: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def mlflow_url(ready: dict[str, str]) -> str:
+def mlflow_url(ready: dict[str, str], kube: Any) -> str:
     """The MLflow server as this machine reaches it."""
     import kubernetes
 
-    kubernetes.config.load_kube_config(ready["KUBECONFIG"])
-    service = kubernetes.client.CoreV1Api().read_namespaced_service("mlflow", "kubeflow")
+    service = kubernetes.client.CoreV1Api(kube).read_namespaced_service("mlflow", NAMESPACE)
     return f"http://{service.spec.cluster_ip}:{service.spec.ports[0].port}/api/2.0/mlflow"
 
 
@@ -90,14 +86,9 @@ def test_the_mlflow_server_holds_the_model_and_calls_it_champion(trained, mlflow
     assert champion["status"] == "READY"
 
 
-def test_the_models_files_lie_in_the_store(trained, mlflow_url, model, ready, monkeypatch):
-    for name, value in ready.items():
-        monkeypatch.setenv(name, value)
-    import s3fs
-
+def test_the_models_files_lie_in_the_store(trained, mlflow_url, model, store):
     version = get(f"{mlflow_url}/registered-models/alias?name={model}&alias=champion")["model_version"]
-    access = store_access(load_environment(find_project(ROOT), ENV))
-    files = s3fs.S3FileSystem(**access.s3_options).find("mlpipeline/mlflow")
+    files = store.find("mlpipeline/mlflow")
     assert version["source"]
     assert any(file.endswith("saved_model.pb") for file in files)
 

@@ -381,32 +381,32 @@ def test_engine_that_wants_layers_with_a_configuration_gives_the_same_image(proj
     assert configuration(gate.reference)["RootFS"] == before["RootFS"]
 
 
-def test_failed_build_is_one_sentence_with_its_log(copy: Project) -> None:
+def failed_build(copy: Project, right: str, wrong: str) -> tuple[Target, str]:
+    """Build the gate by a recipe with one mistake; return what was to be built, and what is said of it."""
     recipe = copy.images / "Dockerfile"
-    recipe.write_text(recipe.read_text().replace("WORKDIR /", "WORKDRI /"))
+    text = recipe.read_text()
+    assert right in text
+    recipe.write_text(text.replace(right, wrong))
     (gate,) = all_targets(copy, Images(copy), ["gate"])
-
     done = penstock("images", "build", "gate", cwd=copy.root)
-
     assert done.returncode == 2
+    return gate, done.stderr
+
+
+def test_failed_build_is_one_sentence_with_its_log(copy: Project) -> None:
+    gate, said = failed_build(copy, "WORKDIR /", "WORKDRI /")
     log = copy.state / "images" / "stack-core.log"
     pattern = (
         rf"penstock: {gate.stack_reference} could not be built "
         rf"\(dockerfile parse error (on )?line \d+: unknown instruction: WORKDRI.*\); log: {re.escape(str(log))}\n"
     )
-    assert re.fullmatch(pattern, done.stderr), done.stderr
+    assert re.fullmatch(pattern, said), said
     assert "WORKDRI" in log.read_text()
 
 
 def test_failed_command_of_a_build_is_told_by_what_it_said(copy: Project) -> None:
     """The stack is there; the step's own layer fails, and what is not built has no name."""
-    recipe = copy.images / "Dockerfile"
-    recipe.write_text(recipe.read_text().replace("--require-hashes", "--no-such-option"))
-    (gate,) = all_targets(copy, Images(copy), ["gate"])
-
-    done = penstock("images", "build", "gate", cwd=copy.root)
-
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "(no such option: --no-such-option); log: " in done.stderr
+    gate, said = failed_build(copy, "--require-hashes", "--no-such-option")
+    assert said.count("\n") == 1
+    assert "(no such option: --no-such-option); log: " in said
     assert Engine().inspect(gate.stack_reference) is None

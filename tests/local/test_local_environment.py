@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from penstock.environment_models import NOTIFY_VARIABLE
 from penstock.environments import environments_folder
-from penstock.local.local_environment import NOTIFY_VARIABLE, local_environment, name_notifications
+from penstock.local.local_environment import local_environment, name_notifications
 from penstock.project import find_project
 from tests.local.toy import Toy
 

@@ -170,6 +170,9 @@ def test_long_steps_outlive_a_lost_pod_and_short_ones_fail_at_once() -> None:
     }
 
 
-def test_no_step_is_tried_again_on_this_machine() -> None:
-    ir = without_retries(compile_pipeline("training", PROJECT))
+@pytest.mark.parametrize("name", PIPELINES)
+def test_no_step_is_tried_again_on_this_machine(name: str) -> None:
+    ir = compile_pipeline(name, PROJECT)
+    assert any("retryPolicy" in task for task in tasks_of(ir).values())
+    ir = without_retries(ir)
     assert not any("retryPolicy" in task for task in tasks_of(ir).values())

@@ -9,28 +9,13 @@ hears of a run a moment after it began. Deleting a recurring run ends its unfini
 import contextlib
 import datetime
 import re
-import threading
 import uuid
-from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from typing import Any
 
 from tests.submit import kfp_server
-from tests.submit.kfp_server import API, KfpState, Refused
+from tests.submit.kfp_server import API, RUN_FIELDS, KfpState, Refused
 
-FIELDS = {
-    "display_name",
-    "description",
-    "experiment_id",
-    "pipeline_version_reference",
-    "runtime_config",
-    "service_account",
-    "max_concurrency",
-    "no_catchup",
-    "mode",
-    "trigger",
-    "namespace",
-}
+FIELDS = RUN_FIELDS | {"max_concurrency", "no_catchup", "mode", "trigger", "namespace"}
 TICK_S = 30
 BEGAN = datetime.datetime(2026, 3, 2, 12, 0, 7, tzinfo=datetime.UTC)  # a Monday
 NUMBERS = re.compile(r"0 (\*|[0-9,]+|\*/[0-9]+) (\*|[0-9,]+) (\*|[0-9,]+) (\*|[0-9,]+) (\*|[0-9,]+)")
@@ -212,15 +197,6 @@ def to_moment(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text)
 
 
-@contextlib.contextmanager
-def serving(state: ScheduleState) -> Iterator[str]:
+def serving(state: ScheduleState) -> contextlib.AbstractContextManager[str]:
     """Serve a state on a free port; yield its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("StatefulHandler", (Handler,), {"state": state}))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return kfp_server.serving(state, handler=Handler)

@@ -7,6 +7,7 @@ import pytest
 
 from penstock.kfp_backend.client import Backend
 from tests.schedules.kfp_server import BEGAN, firings
+from tests.submit.kfp_server import API
 
 OFTEN = "0 */5 * * * *"
 FAR = BEGAN + datetime.timedelta(days=1)
@@ -85,6 +86,25 @@ def test_a_firing_that_comes_up_while_the_api_is_slow_happens_once(apply, state,
     assert not state.stalls
     state.pass_time(900)
     assert times(state) == firings(OFTEN, BEGAN, state.looked_at)
+
+
+def test_all_is_uploaded_before_the_new_one_is_made_and_the_old_one_switched_off(apply, state):
+    apply({})
+    state.pass_time((firings(OFTEN, state.now, FAR)[2] - state.now).total_seconds() - 12)
+    state.next_tick = state.now + datetime.timedelta(seconds=15)
+    state.stalls["POST /recurringruns"] = (0, 15)  # a firing meanwhile: the new one is made again
+    state.versions.clear()
+    state.experiments.clear()
+    before = len(state.calls)
+    apply({"parameters": {"seed": 7}})
+    calls = [call.replace(f"{API}/", "") for call in state.calls[before:]]
+    made = [place for place, call in enumerate(calls) if call == "POST recurringruns"]
+    (switched_off,) = (place for place, call in enumerate(calls) if call.endswith(":disable"))
+    assert made[0] < switched_off < made[1]
+    uploads = ["POST pipelines/upload_version", "POST experiments"]
+    assert [call for call in calls[: made[0]] if call in uploads] == uploads
+    meanwhile = {call.split("/")[0].split()[1] for call in calls[made[0] : made[1]]}
+    assert meanwhile == {"recurringruns", "runs"}  # not even a look for what is uploaded
 
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])

@@ -1,4 +1,4 @@
-"""A KFP API on a port of this machine: the routes of v2beta1 that submitting uses, and nothing else.
+"""A KFP API on a port of this machine: the routes that submitting and following use, and nothing else.
 
 It is as strict as the real one, which was asked: an unknown route, field or type is refused, a name that is taken
 as well, and names are looked for by the filter that the client sends.
@@ -47,6 +47,7 @@ class KfpState:
         self.versions: dict[str, dict[str, Any]] = {}
         self.experiments: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
+        self.workflows: dict[str, dict[str, Any]] = {}  # of runs
         self.calls: list[str] = []
         self.token = ""  # wanted as a bearer; empty takes everyone
         self.forbidden: set[str] = set()  # routes that nobody may write to
@@ -122,14 +123,20 @@ class Handler(BaseHTTPRequestHandler):
                 state.experiments, "experiment_id", _json(content, {"display_name", "namespace"})
             )
         if method == "GET" and path == f"{API}/runs":
-            return {"runs": _chosen(state.runs, query)}
+            return _page("runs", _chosen(state.runs, query), query)
         if method == "POST" and path == f"{API}/runs":
             return self._run(_json(content, RUN_FIELDS))
-        if method == "DELETE" and (match := re.fullmatch(rf"{API}/runs/([^/]+)", path)):
+        if match := re.fullmatch(rf"{API}/runs/([^/]+)", path):
             if match[1] not in state.runs:
                 raise Refused(404, f"ResourceNotFoundError: Run {match[1]} not found")
-            del state.runs[match[1]]
-            return {}
+            if method == "GET":
+                return state.runs[match[1]]
+            if method == "DELETE":
+                del state.runs[match[1]]
+                return {}
+        if method == "GET" and (match := re.fullmatch(r"/apis/v1beta1/runs/([^/]+)", path)):
+            manifest = json.dumps(state.workflows.get(match[1], {}))
+            return {"pipeline_runtime": {"workflow_manifest": manifest}}
         raise Refused(404, "404 page not found")
 
     def _make(self, kind: dict[str, dict[str, Any]], key: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -200,11 +207,19 @@ def _chosen(kind: dict[str, dict[str, Any]], query: dict[str, str]) -> list[dict
     return found
 
 
+def _page(field: str, found: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+    """Return the part of a list that is asked for, and the token of the next."""
+    begin = int(query.get("page_token") or 0)
+    end = begin + int(query.get("page_size") or 20)
+    return {field: found[begin:end], **({"next_page_token": str(end)} if end < len(found) else {})}
+
+
 @contextlib.contextmanager
-def serving(state: KfpState, certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
+def serving(
+    state: KfpState, certificate: tuple[Path, Path] | None = None, handler: type[Handler] = Handler
+) -> Iterator[str]:
     """Serve a state on a free port; yield its address. With a certificate and its key: by TLS."""
-    handler = type("StatefulHandler", (Handler,), {"state": state})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("StatefulHandler", (handler,), {"state": state}))
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*map(str, certificate))

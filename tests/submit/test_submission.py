@@ -10,7 +10,8 @@ import pytest
 from penstock.environment_models import Auth
 from penstock.errors import UserError
 from penstock.kfp_backend.client import API, Backend, connect
-from penstock.kfp_backend.submission import submit
+from penstock.kfp_backend.runs import list_runs
+from penstock.kfp_backend.submission import attempts, submit
 from penstock.kfp_backend.upload import ensure_version
 from tests.submit.kfp_server import KfpState, serving
 
@@ -79,6 +80,17 @@ def test_run_of_a_longer_name_is_another(environment, state, deliver_taxi):
     (run,) = state.runs.values()
     run["display_name"] = f"{name}-by-hand"
     assert submit(backend, deliver_taxi()).name == name
+
+
+def test_runs_are_read_page_by_page_as_far_as_they_are_wanted(environment, state):
+    state.runs = {
+        str(number): {"run_id": str(number), "display_name": f"a-{number}"} for number in range(1, 251)
+    }
+    backend = connect(environment)
+    assert [run["run_id"] for run in list_runs(backend, 120)] == [str(number) for number in range(1, 121)]
+    assert state.calls.count(f"GET {API}/runs") == 2
+    assert sorted(attempts(backend, "a")) == list(range(1, 251))
+    assert state.calls.count(f"GET {API}/runs") == 5
 
 
 def test_archived_run_is_put_away(environment, state, deliver_taxi):
