@@ -200,6 +200,48 @@ class Thresholds(Section):
     slices: SliceThresholds = Field(default=SliceThresholds(), description="Rules for slices.")
 
 
+class Explanation(Section):
+    """How the model's predictions are explained (Shapley values), on rows of the test split."""
+
+    rows: int = Field(default=500, ge=10, le=100_000, description="Rows that are explained.")
+    background: int = Field(
+        default=64,
+        ge=1,
+        le=10_000,
+        description="Rows that they are compared with: their mean is the baseline.",
+    )
+    examples: int = Field(
+        default=4,
+        ge=0,
+        le=100,
+        description="Single explained rows in the report, with their values; 0 shows none.",
+    )
+
+
+class Serving(Section):
+    """What a model must prove in the prediction service before it is registered."""
+
+    start_s: float = Field(default=120.0, gt=0, description="Seconds until the server is ready, at most.")
+    cpu: float = Field(default=1.0, gt=0, description="Cores that it may use on average under the load.")
+    memory_mb: float = Field(default=2000.0, gt=0, description="Resident memory that it may use, in MB.")
+    replayed_rows: int = Field(
+        default=200, ge=1, description="Rows of the test split that are sent as requests, over each protocol."
+    )
+    tolerance: float = Field(
+        default=1e-5,
+        ge=0,
+        description="Largest difference between an answer and the offline prediction; for regression relative to it.",
+    )
+    rate: float = Field(default=50.0, gt=0, description="Requests per second of the load test, one row each.")
+    load_s: float = Field(default=10.0, gt=0, description="Seconds of the load test.")
+    p99_ms: float = Field(
+        default=0.0,
+        ge=0,
+        description="99 % of the answers come within so many milliseconds; 0 measures it and judges nothing.",
+    )
+    max_error_rate: Share = Field(default=0.0, description="Share of the load's requests that may fail.")
+
+
 class BatchPrediction(Section):
     """What `penstock run batch_prediction` and `penstock predict` read, and what stands beside the predictions."""
 
@@ -258,6 +300,10 @@ class AppConfig(Section):
     evaluation: Evaluation = Field(default=Evaluation(), description="How the model is measured.")
     thresholds: Thresholds = Field(
         default=Thresholds(), description="What a model must hold to be registered."
+    )
+    explanation: Explanation = Field(default=Explanation(), description="How its predictions are explained.")
+    serving: Serving = Field(
+        default=Serving(), description="What a model must prove before it is registered."
     )
     batch_prediction: BatchPrediction = Field(
         default=BatchPrediction(), description="What batches of predictions are made of."

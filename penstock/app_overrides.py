@@ -42,6 +42,10 @@ PARAMETERS: dict[str, KeyPath] = {
     "resamples": ("evaluation", "resamples"),
     "confidence": ("evaluation", "confidence"),
     "thresholds": ("thresholds",),
+    "explained_rows": ("explanation", "rows"),
+    "explanation_background": ("explanation", "background"),
+    "explanation_examples": ("explanation", "examples"),
+    "serving": ("serving",),
     "seed": ("seed",),
     "promote": ("promote",),
 }

@@ -19,6 +19,7 @@ SUBJECTS = {
     "validate_data": "data",
     "prepare_data": "prepared",
     "validate_model": "model",
+    "validate_serving": "serving",
     "predict_batch": "batch",
 }
 STOPPED = ("failed", "blocked", "interrupted")

@@ -86,6 +86,7 @@ def verdicts(run: Run) -> Iterator[tuple[str, Step, dict[str, Any]]]:
         "validate_data": "data",
         "prepare_data": "prepared",
         "validate_model": "model",
+        "validate_serving": "serving",
         "predict_batch": "batch",
     }
     for step in run.steps:
