@@ -78,8 +78,8 @@ FROM_THE_RUNNER = {
     "registry_uri": "the environment",
     "checkpoint_uri": "the environment",
     "challenge": "the section rollout of app.yaml",
-    **dict.fromkeys(OF_A_ROLLOUT, "the environment's section serving"),
 }
+FROM_THE_ENVIRONMENT = dict.fromkeys(OF_A_ROLLOUT, "the environment's section serving")  # of other pipelines
 
 EXPECTED = {
     "int": "a whole number",
@@ -114,13 +114,14 @@ def parse_overrides(
     declared = pipeline_parameters(pipeline)
     paths = paths_of(pipeline)
     settable = [name for name in declared if name in paths]
+    elsewhere = {**FROM_THE_ENVIRONMENT, **FROM_THE_RUNNER}
     found: list[Override] = []
     faults: list[Fault] = []
     for key, text, words in _pairs(overrides):
         if text is None:
             faults.append(Fault(words, (), "expected key=value"))
-        elif key in FROM_THE_RUNNER and key in declared:
-            faults.append(Fault(words, (), f"{key!r} cannot be set, it comes from {FROM_THE_RUNNER[key]}"))
+        elif key in elsewhere and key in declared:
+            faults.append(Fault(words, (), f"{key!r} cannot be set, it comes from {elsewhere[key]}"))
         elif key not in settable:
             near = did_you_mean(key, settable) or f"; there are {', '.join(settable)}"
             faults.append(Fault(words, (), f"{key!r} is no parameter of the {pipeline} pipeline{near}"))

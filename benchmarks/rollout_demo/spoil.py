@@ -30,20 +30,20 @@ def spoil(folder: Path, name: str, value: str, into: Path) -> None:
     inputs = {one["name"]: one["dtype"] for one in described["inputs"]}
     if name not in inputs:
         sys.exit(f"{folder} has no input {name!r} (there are: {', '.join(inputs)})")
-    signature = tf.saved_model.load(str(folder / "saved_model")).signatures[SIGNATURE]
+    loaded = tf.saved_model.load(str(folder / "saved_model"))
     constant = value if inputs[name] == "string" else float(value)
 
     class Spoilt(tf.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.signature = signature
+            self.model = loaded  # which holds the weights
 
     module = Spoilt()
     specs = {key: tf.TensorSpec((None, 1), DTYPES[dtype], key) for key, dtype in inputs.items()}
 
     def serve(raw: dict[str, Any]) -> dict[str, Any]:
         filled = tf.fill(tf.shape(raw[name]), tf.constant(constant, DTYPES[inputs[name]]))
-        return module.signature(**{**raw, name: filled})
+        return module.model.signatures[SIGNATURE](**{**raw, name: filled})
 
     graph = tf.function(serve, autograph=False, input_signature=[specs])
     shutil.rmtree(into, ignore_errors=True)

@@ -42,5 +42,12 @@ def run(
     return Outputs(done=done, shares=dict(target.state().weights))
 
 
+def warm_up() -> None:
+    """Import what takes seconds: the local runner calls this while an earlier step is still at work."""
+    from penstock.components.model_registry.opening import import_client
+
+    import_client()
+
+
 if __name__ == "__main__":
     main(run)

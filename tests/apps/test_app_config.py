@@ -75,6 +75,7 @@ def test_minimal_app_gives_every_parameter_a_value(write_app: WriteApp, tmp_path
     assert settings["hidden_units"] == [64, 32]
     assert arguments == {
         "app": "churn",
+        "challenge": False,
         "model_name": "churn",
         "source": str(tmp_path / "apps/churn/customers.csv"),
         "label": {"name": "churned", "column": "churned", "task": "auto", "positive": "", "max_missing": 0.0},

@@ -23,11 +23,11 @@ rollout:
   guardrails: {latency_ratio: 0}
 """
 SCHEMA = """\
-feature { name: "trip miles" type: FLOAT }
+feature { name: "miles" type: FLOAT }
 feature { name: "farbe" type: BYTES }
 feature { name: "big" type: BYTES }
 """
-ROWS = [{"trip miles": 1.0, "farbe": "röt"}, {"trip miles": None, "farbe": "grün"}, {"trip miles": -2.5}]
+ROWS = [{"miles": 1.0, "farbe": "röt"}, {"miles": None, "farbe": "grün"}, {"miles": -2.5}]
 
 
 class Toy:

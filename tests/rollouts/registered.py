@@ -22,7 +22,7 @@ def save(folder: Path) -> None:
             "binary",
             classes=["false", "true"],
             positive="true",
-            numbers={"trip miles": 0.5},
+            numbers={"miles": 0.5},
             texts={"farbe": {"röt": 1.0}},
             bias=bias,
         )
