@@ -20,6 +20,7 @@ STACK = {
     "data_statistics": "tfdv",
     "predict_batch": "tensorflow",
     "serving": None,
+    "rollouts": "tensorflow",
     "cluster_overhead": None,
 }
 NEED_MORE = {"cluster_overhead", "serving"}
