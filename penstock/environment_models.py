@@ -122,7 +122,9 @@ class Serving(Section):
         default="",
         description="Service account of the runs that deploy (kubernetes, kserve); empty takes that of all runs.",
     )
-    secrets: list[ServingSecret] = []
+    secrets: list[ServingSecret] = Field(
+        default=[], description="Kubernetes secrets that the servers get (kubernetes): see `serving.secrets`."
+    )
     variables: dict[VariableName, str] = Field(
         default={}, description="Environment variables of the servers (all kinds but local); nothing secret."
     )
