@@ -8,6 +8,7 @@ PYTHON ?= python3.11
 APP ?= taxi
 ENV ?= test
 LOCK ?= images.lock.json
+PORT ?= 8080
 PENSTOCK := .venv/bin/penstock
 
 export UV_COMPILE_BYTECODE := 1
@@ -18,8 +19,9 @@ export UV_PYTHON_DOWNLOADS := never
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/.penstock ## Train, validate and register a model. APP=<name> (default taxi) ARGS='--set until=2016-01-01'
+run: .venv/.penstock ## Train, validate, register and serve a model. APP=<name> (default taxi) ARGS='--set until=2016-01-01' PORT=8080
 	@$(PENSTOCK) run training --app $(APP) $(ARGS)
+	@$(PENSTOCK) serve --app $(APP) --port $(PORT) --detach
 
 images: .venv/.penstock ## Build what changed of the steps' images, push it to ENV's registry, write images.lock.json
 	@$(PENSTOCK) images build $(STEPS)

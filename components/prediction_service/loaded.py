@@ -1,14 +1,18 @@
 """One version of the model in memory: read, warm, with its own thread that predicts."""
 
+import asyncio
 import contextlib
+import functools
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from penstock.components.explanations.explainer import BACKGROUND_FILE, Explainer, read_background
 from penstock.components.prediction_service.batching import Batcher
 from penstock.components.prediction_service.model_store import Source, fetch
 from penstock.components.prediction_service.settings import Settings
@@ -34,6 +38,7 @@ class Loaded:
         self.copy: Path | None = None  # of a model that came from a store
         self._users = 0
         self._retired = False
+        self._explaining = asyncio.Lock()
 
     @classmethod
     def load(cls, source: Source, settings: Settings) -> "Loaded":
@@ -61,6 +66,29 @@ class Loaded:
             time.monotonic() - began,
         )
         return loaded
+
+    async def explain(self, columns: Mapping[str, np.ndarray], target: str) -> list[dict[str, Any]]:
+        """Return an explanation of each row, made beside the event loop, one request after the other.
+
+        Raises:
+            ValueError: The model has no class `target`.
+            NotImplementedError: The model folder holds no rows to compare with.
+        """
+        async with self._explaining:  # an explanation costs hundreds of predictions: those go first
+            return await asyncio.to_thread(self._explain, columns, target)
+
+    def _explain(self, columns: Mapping[str, np.ndarray], target: str) -> list[dict[str, Any]]:
+        try:
+            explainer = self._explainer
+        except StepError as error:
+            raise NotImplementedError(f"this model cannot be explained: {error}") from error
+        return explainer.explain(columns, target)
+
+    @functools.cached_property
+    def _explainer(self) -> Explainer:
+        """Compares with the rows that explain_model chose, where they lie in the model folder, else its examples."""
+        chosen = self.folder.path / BACKGROUND_FILE
+        return Explainer(self.predictor, read_background(self.folder, chosen if chosen.is_file() else None))
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:

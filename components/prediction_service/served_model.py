@@ -125,10 +125,29 @@ class ServedModel(Model):
                 raise BadRequest.of(fault) from None
 
     async def explain(self, payload: Any, headers: dict[str, str] | None = None) -> dict[str, Any]:
-        """Refuse: explanations of single predictions are no part of this service yet."""
-        raise NotImplementedError(
-            "this service gives no explanations of single predictions; ask for :predict"
-        )
+        """Answer a V1 request with what moved the output of each row, and by how much (Shapley values).
+
+        Explained is what `predict` answers; `"class"` beside the instances asks for another class.
+
+        Raises:
+            BadRequest: It cannot be answered.
+            NotImplementedError: The model folder holds no rows to compare with.
+        """
+        loaded, account = self._present(), current() or Account("v1", "", "")
+        account.version = loaded.version
+        with loaded.in_use():
+            try:
+                body = decoded(payload)
+                rows = self._instances(body)
+                account.rows, account.instances = len(rows), rows
+                check_rows(len(rows), self.settings.max_explained_rows)
+                columns = await self._columns(rows, loaded)
+                found = await loaded.explain(columns, str(body.get("class", ""))) if rows else []
+            except BadRow as fault:
+                raise BadRequest.of(fault) from None
+            except ValueError as fault:  # no such class
+                raise BadRequest(str(fault)) from None
+        return {"explanations": found, "model_name": self.name, "model_version": loaded.version}
 
     async def _answer_rows(self, payload: Any, loaded: Loaded, account: Account) -> dict[str, Any]:
         rows = self._instances(payload)
@@ -155,11 +174,7 @@ class ServedModel(Model):
 
     def _instances(self, payload: Any) -> Rows:
         """Return the rows of a V1 request."""
-        if isinstance(payload, bytes | str):  # a content type that KServe does not decode
-            try:
-                payload = orjson.loads(payload)
-            except orjson.JSONDecodeError as error:
-                raise BadRequest(f"the body is no JSON: {error}") from None
+        payload = decoded(payload)
         if not isinstance(payload, dict) or "instances" not in payload:
             raise BadRequest(
                 'the body has no "instances": expected {"instances": [{"feature": value, …}, …]}'
@@ -188,6 +203,20 @@ class ServedModel(Model):
     def _present(self) -> Loaded:
         assert self.loaded is not None, "KServe asks a model only when it is ready"
         return self.loaded
+
+
+def decoded(payload: Any) -> Any:
+    """Return a body that KServe has not decoded, for its content type, as JSON.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    if not isinstance(payload, bytes | str):
+        return payload
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body is no JSON: {error}") from None
 
 
 def _as_rows(values: Mapping[str, list[Any]], rows: int) -> list[dict[str, Any]]:

@@ -45,6 +45,7 @@ class Settings:
     http_port: int = _option(8080, "port of REST", int)
     grpc_port: int = _option(8081, "port of gRPC; 0 turns gRPC off", int)
     max_rows: int = _option(10_000, "most rows of one request", int)
+    max_explained_rows: int = _option(16, "most rows of one request for explanations", int)
     max_body_bytes: int = _option(16 * 1024 * 1024, "largest body of one request", int)
     max_batch_rows: int = _option(1024, "most waiting rows that are predicted together", int)
     max_waiting: int = _option(1000, "requests that may wait for the model; more are answered 503", int)
@@ -101,7 +102,14 @@ class Settings:
             faults.append(f"--log-uri is {self.log_uri!r}, CloudEvents need a URL (http://…)")
         if not 0 <= self.log_sample <= 1:
             faults.append(f"--log-sample is {self.log_sample:g}, expected a share from 0 to 1")
-        for name in ("max_rows", "max_body_bytes", "max_batch_rows", "max_waiting", "log_queue"):
+        for name in (
+            "max_rows",
+            "max_explained_rows",
+            "max_body_bytes",
+            "max_batch_rows",
+            "max_waiting",
+            "log_queue",
+        ):
             if getattr(self, name) < 1:
                 faults.append(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected 1 or more")
         for name in ("health_route", "predict_route"):

@@ -259,9 +259,34 @@ def test_metrics_count_requests_by_answer(service):
     assert service.metric("request_predict_seconds_count", model_name="m") > 0  # KServe's own
 
 
-def test_explanations_are_refused_in_a_sentence(service):
-    answered = service.client.post("/v1/models/m:explain", json={"instances": [ROW]})
-    assert answered.status_code == 501
-    assert answered.json() == {
-        "error": "this service gives no explanations of single predictions; ask for :predict"
-    }
+def explain(service, **body):
+    return service.client.post("/v1/models/m:explain", json=body)
+
+
+def test_an_explanation_adds_up_to_the_answer(service):
+    answered = explain(service, instances=[ROW, {**ROW, "color": None}])
+    assert answered.status_code == 200
+    found = answered.json()
+    assert (found["model_name"], found["model_version"]) == ("m", "1")
+    predicted = service.predict([ROW, {**ROW, "color": None}]).json()["predictions"]
+    for told, answer in zip(found["explanations"], predicted, strict=True):
+        assert told["attributions"].keys() == ROW.keys()
+        assert told["baseline"] + sum(told["attributions"].values()) == pytest.approx(told["value"], abs=1e-6)
+        assert told["value"] == pytest.approx(answer["score"], abs=1e-6)
+
+
+def test_what_cannot_be_explained_is_refused_in_a_sentence(service):
+    unknown = explain(service, instances=[ROW], **{"class": "maybe"})
+    assert unknown.status_code == 400
+    assert "'maybe' is no class that is explained" in unknown.json()["error"]
+    wrong = explain(service, instances=[{**ROW, "amount": "much"}])
+    assert (wrong.status_code, "row 0, field 'amount'" in wrong.json()["error"]) == (400, True)
+    many = explain(service, instances=[ROW] * 17)
+    assert (many.status_code, "16" in many.json()["error"]) == (400, True)
+
+
+def test_explanations_are_not_in_the_request_log_of_predictions(service):
+    labels = {"model_name": "m", "protocol": "v1", "status": "200"}
+    before = service.metric("penstock_requests_total", **labels)
+    explain(service, instances=[ROW])
+    assert service.metric("penstock_requests_total", **labels) == before

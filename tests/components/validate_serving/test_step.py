@@ -17,7 +17,9 @@ from penstock.components.serving_model.folder import ModelFolder
 from penstock.components.serving_model.predictor import Predictor
 from penstock.components.step_io.main import execute
 from penstock.components.validate_serving.servers import server_process
+from penstock.components.validate_serving.settings import Settings
 from penstock.components.validate_serving.step import run
+from penstock.components.validate_serving.validation import ready
 from tests.components.evaluate_model.tiny_models import save_model
 from tests.executor_input import executor_input, read_outputs
 
@@ -173,6 +175,7 @@ def test_killed_step_leaves_no_server(binary, tmp_path):
 def test_server_that_ignores_its_signal_is_ended(binary, tmp_path, monkeypatch):
     monkeypatch.setattr("penstock.components.validate_serving.servers.STOP_S", 0.5)
     with server_process(binary / "model", "tips", "1", tmp_path / "log") as server:
+        assert ready(server, "tips", Settings()).passed  # from now on it handles signals itself
         pid = server._process.pid
         os.kill(pid, signal.SIGSTOP)
     assert not Path(f"/proc/{pid}").exists()
