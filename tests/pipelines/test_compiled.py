@@ -167,11 +167,13 @@ def test_long_steps_outlive_a_lost_pod_and_short_ones_fail_at_once() -> None:
         "tune-model",
         "train-model",
         "evaluate-model",
+        "explain-model",
     }
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", [name for name in PIPELINES if name != "rollout"])
 def test_no_step_is_tried_again_on_this_machine(name: str) -> None:
+    """Each but the rollout, whose steps are short, has such steps: at its root, or in its groups."""
     ir = compile_pipeline(name, PROJECT)
     assert any("retryPolicy" in task for task in tasks_of(ir).values())
     ir = without_retries(ir)
