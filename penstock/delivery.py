@@ -111,7 +111,9 @@ def deliver(
         "force": force,
     }
     if "serving_target" in declared:
-        filled |= serving_arguments(project, environment, str(settings["model_name"]), for_steps(root.uri))
+        filled |= serving_arguments(
+            project, environment, str(settings["model_name"]), for_steps(root.uri), lock_path
+        )
     values |= {name: value for name, value in filled.items() if name in declared}
     check_arguments(compiled, values, pipeline)
 

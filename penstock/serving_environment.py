@@ -5,6 +5,7 @@ serving_arguments(project, environment, "taxi")
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from penstock.environment_models import Environment, Serving
@@ -62,7 +63,7 @@ def account_of(environment: Environment, arguments: Mapping[str, Any]) -> str:
 
 
 def serving_arguments(
-    project: Project, environment: Environment, model: str, root: str = ""
+    project: Project, environment: Environment, model: str, root: str = "", lock: Path | None = None
 ) -> dict[str, Any]:
     """Return the parameters of a rollout that the environment determines.
 
@@ -71,12 +72,13 @@ def serving_arguments(
         environment: Where it goes.
         model: Name in the registry; the endpoint is called the same.
         root: The pipeline root, as steps reach it; empty on this machine.
+        lock: The digests of the images; default: images.lock.json at the project's root.
 
     Raises:
         UserError: The environment serves nothing, or its serving image is not known.
     """
     serving = environment.serving
-    target = serving_target(project, environment)
+    target = serving_target(project, environment, lock)
     if target["kind"] == LOCAL:
         folder = project.state / "endpoints" / model
         logs = f"{serving.logs.rstrip('/')}/{model}" if serving.logs else str(folder / "requests")
@@ -97,7 +99,7 @@ def serving_arguments(
     }
 
 
-def serving_target(project: Project, environment: Environment) -> dict[str, Any]:
+def serving_target(project: Project, environment: Environment, lock: Path | None = None) -> dict[str, Any]:
     """Return the target as steps take it (serving_targets/opening.py).
 
     Raises:
@@ -115,7 +117,7 @@ def serving_target(project: Project, environment: Environment) -> dict[str, Any]
         raise UserError(
             f"serving.logs of the environment {environment.name} is empty: a rollout reads there how the versions do"
         )
-    image = serving.image or _locked_image(project, environment)
+    image = serving.image or _locked_image(project, environment, lock)
     given = {key: value for key, value in serving.model_dump().items() if key in OF_KIND[kind]}
     unset: tuple[Any, ...] = ("", None, [], {})
     target = {key: value for key, value in given.items() if value not in unset}
@@ -137,10 +139,10 @@ def foreign_keys(serving: Serving, kind: str) -> list[str]:
     return [key for key in Serving.model_fields if key in serving.model_fields_set and key not in known]
 
 
-def _locked_image(project: Project, environment: Environment) -> str:
+def _locked_image(project: Project, environment: Environment, lock: Path | None) -> str:
     from penstock.images.lock import lock_path, read_lock
 
-    path = lock_path(project)
+    path = lock or lock_path(project)
     found = read_lock(path).images.get(SERVICE) if path.exists() else None
     if found is None:
         raise UserError(

@@ -28,6 +28,7 @@ MODEL = "taxi"
 SECONDS_2015 = 1_420_070_400  # 2015-01-01 in UTC
 SPOILT = ("payment_type", "Cash")
 HOLD_S = 8
+PAUSE_S = 4  # between looks, each of which takes longer than this
 MOST_LOOKS = 12
 FRESH = ("registry.db", "mlflow-artifacts", "endpoints", "taxi", "bad_model", "models")
 ROLLOUT = f"""
@@ -114,7 +115,7 @@ class Demo:
         state = json.loads(self.penstock("endpoint", "show", MODEL, "--json").stdout)
         return Path(state["versions"][version]["uri"])
 
-    def roll_out(self, version: str, replay: Replay) -> dict[str, Any]:
+    def roll_out(self, version: str) -> dict[str, Any]:
         """Give a version traffic, look by look, until it is promoted or rolled back; return the last look."""
         look: dict[str, Any] = {}
         for number in range(MOST_LOOKS):
@@ -126,7 +127,7 @@ class Demo:
             self.say(f"look {number + 1}: {look['decision']:<8} {shares:<30} {look['reasons'][0]}")
             if look["decision"] in ("promote", "rollback", "stop"):
                 break
-            time.sleep(HOLD_S)
+            time.sleep(PAUSE_S)
         return look
 
 
@@ -164,12 +165,12 @@ def _watch(demo: Demo, champion: str, good: str) -> int:
     demo.say(f"replaying {len(trips):,} trips of 2015 and 2016, {demo.rate:g} requests a second")
     outcomes = demo.home / "endpoints" / MODEL / "outcomes"
     with Replay(trips, f"http://127.0.0.1:{demo.port}", MODEL, demo.rate, outcomes) as replay:
-        promoted = demo.roll_out(good, replay)
+        promoted = demo.roll_out(good)
         bad = demo.spoil(demo.folder_of(good))
         demo.say(
             f"version {bad} is version {good} with {SPOILT[0]} always {SPOILT[1]!r}, as after a broken join"
         )
-        rolled_back = demo.roll_out(bad, replay)
+        rolled_back = demo.roll_out(bad)
     failed = sum(count for (_, status), count in replay.counts.items() if status != 200)
     answered = {}
     for (version, status), count in sorted(replay.counts.items()):
