@@ -8,18 +8,20 @@ PYTHON ?= python3.11
 APP ?= taxi
 ENV ?= test
 LOCK ?= images.lock.json
+PORT ?= 8080
 PENSTOCK := .venv/bin/penstock
 
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help run images compile submit platform generate test test-containers test-cluster lint check bench clean
+.PHONY: help run images compile submit platform generate demo-rollout test test-containers test-cluster lint check bench clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/.penstock ## Train, validate and register a model. APP=<name> (default taxi) ARGS='--set until=2016-01-01'
+run: .venv/.penstock ## Train, validate, register and serve a model. APP=<name> (default taxi) ARGS='--set until=2016-01-01' PORT=8080
 	@$(PENSTOCK) run training --app $(APP) $(ARGS)
+	@$(PENSTOCK) serve --app $(APP) --port $(PORT) --detach
 
 images: .venv/.penstock ## Build what changed of the steps' images, push it to ENV's registry, write images.lock.json
 	@$(PENSTOCK) images build $(STEPS)
@@ -57,6 +59,9 @@ check: .venv/.dev ## Check that what is generated is current: IR, component.yaml
 	@$(PENSTOCK) compile --check
 	@.venv/bin/python -m penstock.generate --check
 	@for folder in . images/*/; do (cd $$folder && "$(CURDIR)/.venv/bin/uv" lock --check --quiet) || { echo "$$folder/uv.lock is stale: run uv lock there" >&2; exit 1; }; done
+
+demo-rollout: .venv/.penstock ## Watch a good model promoted and a bad one rolled back, on real trips sent as requests (3 min)
+	@.venv/bin/python -m benchmarks.rollout_demo $(ARGS)
 
 bench: .venv/.dev ## Measure every figure that the README claims (benchmarks/results/). ARGS=<pipeline_overhead|evaluate|data_statistics|step_start>
 	@.venv/bin/python benchmarks/run.py $(ARGS)

@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 
 from penstock.components.evaluate_model.intervals import estimate  # noqa: E402
 from penstock.components.evaluate_model.outcomes import MEASURES, Outcome, Scored  # noqa: E402
-from penstock.components.evaluate_model.slices import Slicing, everything  # noqa: E402
+from penstock.components.row_slices.slices import Slicing, everything  # noqa: E402
 
 THREE = ("auc", "pr_auc", "log_loss")
 VALUES = (2, 3, 5, 10, 24)  # of the five slicings

@@ -1,6 +1,7 @@
 """Run the benchmarks, each with the Python of its stack: `make bench` or `make bench ARGS=evaluate`.
 
-`cluster_overhead` needs a cluster, and runs only when it is named.
+`cluster_overhead` needs a cluster, `serving` a load generator (or Go, to build it) and a machine that does nothing
+beside: they run only when they are named.
 """
 
 import os
@@ -17,9 +18,12 @@ STACK = {
     "step_start": None,
     "evaluate": "tensorflow",
     "data_statistics": "tfdv",
+    "predict_batch": "tensorflow",
+    "serving": None,
+    "rollouts": "tensorflow",
     "cluster_overhead": None,
 }
-NEED_MORE = {"cluster_overhead"}
+NEED_MORE = {"cluster_overhead", "serving"}
 
 
 def main(names: list[str]) -> int:

@@ -9,7 +9,9 @@ from typing import Any
 from penstock.app_dates import is_empty_window
 from penstock.app_metrics import METRICS, metrics_of
 from penstock.app_yaml import Document, Fault, KeyPath
+from penstock.components.rollout_statistics.settings import PARTS, read_rollout
 from penstock.components.source_files.durations import is_duration
+from penstock.components.step_io.errors import StepError
 from penstock.components.tabular_model.settings import KINDS, SETTINGS, TUNING, Setting, problems
 from penstock.nearest import did_you_mean
 
@@ -21,7 +23,8 @@ COLUMN_KEYS: tuple[KeyPath, ...] = (("validation", "drift_thresholds", "features
 def check_sections(document: Document, folder_name: str) -> Iterator[Fault]:
     """Yield the faults that need no schema."""
     yield from _name(document, folder_name)
-    yield from _window(document)
+    yield from _window(document, "data")
+    yield from _window(document, "batch_prediction")
     yield from _label(document)
     yield from _cleaning(document)
     yield from _split(document)
@@ -29,6 +32,7 @@ def check_sections(document: Document, folder_name: str) -> Iterator[Fault]:
     yield from _settings(document, "tuning", TUNING)
     yield from _kinds(document)
     yield from _thresholds(document)
+    yield from _rollout(document)
 
 
 def check_columns(
@@ -100,6 +104,11 @@ def _column_names(value: Any) -> Iterator[tuple[KeyPath, str]]:
         found = at(value, path)
         for name in found if isinstance(found, dict) else []:
             yield (*path, name), name
+    segments = at(value, ("rollout", "segments"))
+    for index, segment in enumerate(segments if isinstance(segments, list) else []):
+        column = segment.get("column") if isinstance(segment, dict) else segment
+        if isinstance(column, str) and column:
+            yield ("rollout", "segments", index), column
     rules = at(value, ("cleaning",))
     for index, rule in enumerate(rules if isinstance(rules, list) else []):
         if name := text_at(rule, ("set",)):
@@ -125,21 +134,22 @@ def _name(document: Document, folder_name: str) -> Iterator[Fault]:
         )
 
 
-def _window(document: Document) -> Iterator[Fault]:
+def _window(document: Document, section: str) -> Iterator[Fault]:
     event_time = at(document.value, ("data", "event_time"))
-    since, until = (text_at(document.value, ("data", key)) for key in ("since", "until"))
+    since, until = (text_at(document.value, (section, key)) for key in ("since", "until"))
     for key, text in (("since", since), ("until", until)):
         if text and event_time in (None, ""):
             yield document.fault(
-                ("data", key), "a window needs data.event_time, the column with the time of the event"
+                (section, key), "a window needs data.event_time, the column with the time of the event"
             )
     if is_duration(since) and not until:
         yield document.fault(
-            ("data", "since"), f"{since!r} is a duration before data.until, which is empty: set that as well"
+            (section, "since"),
+            f"{since!r} is a duration before {section}.until, which is empty: set that as well",
         )
     if is_empty_window(since, until):
         yield document.fault(
-            ("data", "until"), f"{until!r} is not after data.since {since!r}: the window is empty"
+            (section, "until"), f"{until!r} is not after {section}.since {since!r}: the window is empty"
         )
 
 
@@ -210,6 +220,19 @@ def _kinds(document: Document) -> Iterator[Fault]:
             yield document.fault(
                 ("model", "kinds", name), f"{kind!r} is no kind: allowed are {', '.join(KINDS)}{near}"
             )
+
+
+def _rollout(document: Document) -> Iterator[Fault]:
+    """Check each key by itself: so every fault has its place."""
+    section = at(document.value, ("rollout",))
+    for key, value in section.items() if isinstance(section, dict) else []:
+        parts = value if key in PARTS and isinstance(value, dict) and value else {None: value}
+        for part, inner in parts.items():
+            path = ("rollout", key) if part is None else ("rollout", key, part)
+            try:
+                read_rollout({key: inner if part is None else {part: inner}})
+            except StepError as error:
+                yield document.fault(path, str(error).removeprefix(f"{'.'.join(map(str, path))} is "))
 
 
 def _thresholds(document: Document) -> Iterator[Fault]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.app_checks import at, check_columns, check_sections, excluded, label_name
 from penstock.app_faults import model_faults, without_nulls
 from penstock.app_models import AppConfig
-from penstock.app_overrides import PARAMETERS, Override, parse_overrides
+from penstock.app_overrides import Override, parse_overrides, paths_of
 from penstock.app_schema import read_schema
 from penstock.app_yaml import AppError, Document, Fault, KeyPath, read_document
 from penstock.components.tabular_model.settings import DEFAULTS, TUNING_DEFAULTS
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
 
 SETTINGS_FILE = "app.yaml"
+SOURCE = ("source", "format", "query")  # of a section: they belong together
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,11 @@ class App:
         return _validate(document, self.folder, self.name, self.schema, needs_schema=self.schema is not None)
 
     def _arguments(self, pipeline: str) -> dict[str, Any]:
-        fault = self.source_fault()
+        if pipeline == "rollout":  # which reads no data of the app
+            config = self.config
+            return {"app": self.name, "model_name": config.model_name or self.name, "rollout": config.rollout}
+        own_source = pipeline == "batch_prediction" and bool(self.config.batch_prediction.source)
+        fault = self.source_fault("batch_prediction" if own_source else "data")
         if fault:
             raise AppError([fault])
         values = self.config.model_dump(by_alias=True)
@@ -101,27 +106,46 @@ class App:
         values["features"]["exclude"] = excluded(values)
         values["model"] = {**DEFAULTS, **values["model"]}
         values["tuning"] = {**TUNING_DEFAULTS, **values["tuning"]}
+        values["batch_prediction"] = self._batch(values["data"], values["batch_prediction"])
         arguments: dict[str, Any] = {"app": self.name}
-        for parameter, path in PARAMETERS.items():
+        for parameter, path in paths_of(pipeline).items():
             arguments[parameter] = at(values, path)
+        if pipeline == "batch_prediction":
+            if not (arguments["since"] or arguments["until"]):  # new rows need no event time
+                arguments["event_time"] = ""
+            return {name: without_nulls(value) for name, value in arguments.items()}
         arguments["tuning"] = {key: value for key, value in values["tuning"].items() if key != "trials"}
         arguments["label"] = _only_given(values["label"], "column", "sql")
+        if pipeline == "training":
+            arguments["challenge"] = bool(self.config.rollout)
         arguments["cleaning"] = [_only_given(rule, "drop", "set", "sql") for rule in values["cleaning"]]
         return {name: without_nulls(value) for name, value in arguments.items()}
+
+    def _batch(self, data: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the section batch_prediction with its source, or with that of the training data."""
+        if section["source"]:
+            return {**section, "source": self._place(section["source"])}
+        return {
+            **section,
+            **{key: section[key] if key == "query" and section[key] else data[key] for key in SOURCE},
+        }
 
     @property
     def source(self) -> str:
         """Where the data are: a URI as it is written, a path made absolute."""
-        source = self.config.data.source
+        return self._place(self.config.data.source)
+
+    def _place(self, source: str) -> str:
         if "://" in source:
             return source
         return os.path.normpath(self.folder / Path(source).expanduser())
 
-    def source_fault(self) -> Fault | None:
-        """Return a fault when the source is a local path without wildcards and nothing is there."""
-        if "://" in self.source or any(sign in self.source for sign in "*?[") or Path(self.source).exists():
+    def source_fault(self, section: str = "data") -> Fault | None:
+        """Return a fault when a section's source is a local path without wildcards and nothing is there."""
+        source = self._place(getattr(self.config, section).source)
+        if "://" in source or any(sign in source for sign in "*?[") or Path(source).exists():
             return None
-        return self.document.fault(("data", "source"), f"there is no file or folder {self.source!r}")
+        return self.document.fault((section, "source"), f"there is no file or folder {source!r}")
 
 
 def find_app(project: Project, name_or_path: str) -> Path:

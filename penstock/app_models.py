@@ -4,64 +4,11 @@ docs/app_yaml.md is generated from here. What one value alone cannot tell (is it
 together?) is checked in app_checks.py.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from penstock.app_dates import check_duration, to_time_us
-from penstock.components.source_files.durations import is_duration
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-def _check_time(value: object) -> object:
-    """Let ISO 8601 text through; '' is an open end."""
-    if isinstance(value, str) and value:
-        try:
-            to_time_us(value)
-        except ValueError:
-            raise PydanticCustomError(
-                "iso_time", "expected a date or time in ISO 8601, such as 2015-01-01 or 2015-01-01T06:00:00Z"
-            ) from None
-    return value
-
-
-def _check_start(value: object) -> object:
-    """Let ISO 8601 text through, also a duration; '' is an open end."""
-    if not isinstance(value, str) or not is_duration(value):
-        return _check_time(value)
-    try:
-        check_duration(value)
-    except ValueError:
-        raise PydanticCustomError(
-            "iso_duration", "expected a duration in ISO 8601, such as P365D, P1Y, P2W or PT6H"
-        ) from None
-    return value
-
-
-def _check_slice(value: object) -> object:
-    """Let a column or a list of columns through (a cross)."""
-    if isinstance(value, list) and value and all(isinstance(column, str) for column in value):
-        if len(set(value)) < len(value):
-            raise PydanticCustomError("slice_twice", "expected each column of a cross once")
-        return value
-    if not isinstance(value, str):
-        raise PydanticCustomError("slice", "expected a column, or a list of columns for a cross")
-    return value
-
-
-Time = Annotated[str, BeforeValidator(_check_time)]
-Start = Annotated[str, BeforeValidator(_check_start)]
-Slice = Annotated[Any, BeforeValidator(_check_slice)]
-Column = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
-
-
-class Section(BaseModel):
-    """What all sections share: no unknown keys, no silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+from penstock.app_types import Column, Name, Section, Share, Slice, Start, Time
 
 
 class Data(Section):
@@ -253,6 +200,77 @@ class Thresholds(Section):
     slices: SliceThresholds = Field(default=SliceThresholds(), description="Rules for slices.")
 
 
+class Explanation(Section):
+    """How the model's predictions are explained (Shapley values), on rows of the test split."""
+
+    rows: int = Field(default=500, ge=10, le=100_000, description="Rows that are explained.")
+    background: int = Field(
+        default=64,
+        ge=1,
+        le=10_000,
+        description="Rows that they are compared with: their mean is the baseline.",
+    )
+    examples: int = Field(
+        default=4,
+        ge=0,
+        le=100,
+        description="Single explained rows in the report, with their values; 0 shows none.",
+    )
+
+
+class Serving(Section):
+    """What a model must prove in the prediction service before it is registered."""
+
+    start_s: float = Field(default=120.0, gt=0, description="Seconds until the server is ready, at most.")
+    cpu: float = Field(default=1.0, gt=0, description="Cores that it may use on average under the load.")
+    memory_mb: float = Field(default=2000.0, gt=0, description="Resident memory that it may use, in MB.")
+    replayed_rows: int = Field(
+        default=200, ge=1, description="Rows of the test split that are sent as requests, over each protocol."
+    )
+    tolerance: float = Field(
+        default=1e-5,
+        ge=0,
+        description="Largest difference between an answer and the offline prediction; for regression relative to it.",
+    )
+    rate: float = Field(default=50.0, gt=0, description="Requests per second of the load test, one row each.")
+    load_s: float = Field(default=10.0, gt=0, description="Seconds of the load test.")
+    p99_ms: float = Field(
+        default=0.0,
+        ge=0,
+        description="99 % of the answers come within so many milliseconds; 0 measures it and judges nothing.",
+    )
+    max_error_rate: Share = Field(default=0.0, description="Share of the load's requests that may fail.")
+
+
+class BatchPrediction(Section):
+    """What `penstock run batch_prediction` and `penstock predict` read, and what stands beside the predictions."""
+
+    source: str = Field(
+        default="",
+        description="File, glob, directory or URI, as `data.source`; empty takes `data.source` with its format and query.",
+    )
+    format: Literal["auto", "csv", "jsonl", "parquet"] = Field(
+        default="auto", description="Format of `source`; `auto` goes by file name."
+    )
+    query: str = Field(
+        default="", description="SQL (DuckDB) over the table `source`; empty reads all columns and rows."
+    )
+    since: Start = Field(
+        default="",
+        description="Start of the window of `data.event_time` (included): a date or time, or a duration before `until`; "
+        "empty is open. A schedule's `window` sets both.",
+    )
+    until: Time = Field(default="", description="End of the window (excluded); empty is open.")
+    key: list[Column] = Field(
+        default=[],
+        description="Columns that stand beside the predictions; [] takes all that are no inputs of the model, or, "
+        "where there are none, the row's number.",
+    )
+    max_unscored: Share = Field(
+        default=0.0, description="Share of the rows that may have no prediction; more block."
+    )
+
+
 class AppConfig(Section):
     """A whole app.yaml."""
 
@@ -282,6 +300,18 @@ class AppConfig(Section):
     evaluation: Evaluation = Field(default=Evaluation(), description="How the model is measured.")
     thresholds: Thresholds = Field(
         default=Thresholds(), description="What a model must hold to be registered."
+    )
+    explanation: Explanation = Field(default=Explanation(), description="How its predictions are explained.")
+    serving: Serving = Field(
+        default=Serving(), description="What a model must prove before it is registered."
+    )
+    batch_prediction: BatchPrediction = Field(
+        default=BatchPrediction(), description="What batches of predictions are made of."
+    )
+    rollout: dict[str, Any] = Field(
+        default={},
+        description="How a new version gets into the traffic. With this section a model that passes becomes the "
+        "challenger, unless there is no champion yet: `penstock rollout` promotes it or rolls it back.",
     )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of everything random.")
     promote: bool = Field(default=True, description="Make a model that passes the champion at once.")

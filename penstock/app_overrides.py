@@ -10,9 +10,10 @@ import yaml
 from penstock.app_yaml import AppError, Fault, KeyPath, parse
 from penstock.components.step_io.values import coerce
 from penstock.nearest import did_you_mean
+from penstock.serving_environment import OF_A_ROLLOUT
 from penstock.signature import Parameter, read_signature
 
-# Which value of app.yaml each pipeline parameter takes.
+# Which value of app.yaml each parameter of the training pipeline takes; other pipelines have those below.
 PARAMETERS: dict[str, KeyPath] = {
     "model_name": ("model_name",),
     "source": ("data", "source"),
@@ -41,9 +42,29 @@ PARAMETERS: dict[str, KeyPath] = {
     "resamples": ("evaluation", "resamples"),
     "confidence": ("evaluation", "confidence"),
     "thresholds": ("thresholds",),
+    "explained_rows": ("explanation", "rows"),
+    "explanation_background": ("explanation", "background"),
+    "explanation_examples": ("explanation", "examples"),
+    "serving": ("serving",),
     "seed": ("seed",),
     "promote": ("promote",),
 }
+
+BATCH_PREDICTION: dict[str, KeyPath] = {
+    "model_name": ("model_name",),
+    "source": ("batch_prediction", "source"),
+    "format": ("batch_prediction", "format"),
+    "query": ("batch_prediction", "query"),
+    "event_time": ("data", "event_time"),
+    "event_time_unit": ("data", "event_time_unit"),
+    "since": ("batch_prediction", "since"),
+    "until": ("batch_prediction", "until"),
+    "rows_per_shard": ("data", "rows_per_shard"),
+    "key": ("batch_prediction", "key"),
+    "max_unscored": ("batch_prediction", "max_unscored"),
+}
+ROLLOUT: dict[str, KeyPath] = {"model_name": ("model_name",), "rollout": ("rollout",)}
+OF_PIPELINES = {"batch_prediction": BATCH_PREDICTION, "rollout": ROLLOUT}
 
 # Parameters that no app determines, and where each comes from.
 FROM_THE_RUNNER = {
@@ -56,7 +77,9 @@ FROM_THE_RUNNER = {
     "force": "the option --force",
     "registry_uri": "the environment",
     "checkpoint_uri": "the environment",
+    "challenge": "the section rollout of app.yaml",
 }
+FROM_THE_ENVIRONMENT = dict.fromkeys(OF_A_ROLLOUT, "the environment's section serving")  # of other pipelines
 
 EXPECTED = {
     "int": "a whole number",
@@ -89,14 +112,16 @@ def parse_overrides(
     if not overrides:
         return []
     declared = pipeline_parameters(pipeline)
-    settable = [name for name in declared if name in PARAMETERS]
+    paths = paths_of(pipeline)
+    settable = [name for name in declared if name in paths]
+    elsewhere = {**FROM_THE_ENVIRONMENT, **FROM_THE_RUNNER}
     found: list[Override] = []
     faults: list[Fault] = []
     for key, text, words in _pairs(overrides):
         if text is None:
             faults.append(Fault(words, (), "expected key=value"))
-        elif key in FROM_THE_RUNNER and key in declared:
-            faults.append(Fault(words, (), f"{key!r} cannot be set, it comes from {FROM_THE_RUNNER[key]}"))
+        elif key in elsewhere and key in declared:
+            faults.append(Fault(words, (), f"{key!r} cannot be set, it comes from {elsewhere[key]}"))
         elif key not in settable:
             near = did_you_mean(key, settable) or f"; there are {', '.join(settable)}"
             faults.append(Fault(words, (), f"{key!r} is no parameter of the {pipeline} pipeline{near}"))
@@ -107,10 +132,22 @@ def parse_overrides(
                 expected = EXPECTED.get(declared[key].type, "text")
                 faults.append(Fault(words, (), f"{text!r} does not fit, expected {expected}"))
                 continue
-            found.append(Override(key, PARAMETERS[key], _from_here(key, value), words))
+            found.append(Override(key, paths[key], _from_here(key, value), words))
     if faults:
         raise AppError(faults)
     return found
+
+
+def paths_of(pipeline: str) -> dict[str, KeyPath]:
+    """Return which value of app.yaml each parameter of a pipeline takes."""
+    return OF_PIPELINES.get(pipeline, PARAMETERS)
+
+
+def defaults_for(parameters: Mapping[str, Any], pipeline: str) -> dict[str, Any]:
+    """Return an environment's defaults without those that only other pipelines have."""
+    declared = pipeline_parameters(pipeline)
+    others = {*PARAMETERS, *(name for paths in OF_PIPELINES.values() for name in paths)} - declared.keys()
+    return {name: value for name, value in parameters.items() if name not in others}
 
 
 def pipeline_parameters(pipeline: str) -> dict[str, Parameter]:

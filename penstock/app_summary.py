@@ -21,7 +21,7 @@ def summary(app: App, arguments: Mapping[str, Any]) -> str:
         "model": _changed(arguments["model_settings"]) + _tuning(arguments["tuning_trials"]),
         "slices": _names([_slice(one) for one in arguments["slices"]]) or "none",
         "thresholds": _thresholds(arguments["thresholds"]),
-        "registers": f"{arguments['model_name']}, {'promoted when it passes' if arguments['promote'] else 'not promoted'}",
+        "registers": f"{arguments['model_name']}, {_promotion(arguments)}",
     }
     width = max(map(len, lines)) + 2
     told = [f"{app.name}: app.yaml and schema are valid"]
@@ -32,6 +32,12 @@ def summary(app: App, arguments: Mapping[str, Any]) -> str:
             f"  note: label.sql uses {_names(leaks)}, also an input: exclude what would not be known yet"
         )
     return "\n".join(told)
+
+
+def _promotion(arguments: Mapping[str, Any]) -> str:
+    if not arguments["promote"]:
+        return "not promoted"
+    return "challenges the champion when it passes" if arguments["challenge"] else "promoted when it passes"
 
 
 def leaking(app: App, label: Mapping[str, Any]) -> list[str]:

@@ -24,7 +24,10 @@ app = typer.Typer(
 # Modules that add their commands to `app`, in the order of the help.
 COMMANDS = (
     "run_command",
+    "predict_command",
     "runs_command",
+    "serve_command",
+    "rollout_command",
     "app_command",
     "images_command",
     "submit_command",
@@ -33,7 +36,7 @@ COMMANDS = (
     "clean_command",
     "envs_command",
 )
-GROUPS = {"schema": "schema_command"}  # modules with a typer app of their own
+GROUPS = {"schema": "schema_command", "endpoint": "endpoint_command"}  # modules with a typer app of their own
 
 
 @app.callback()

@@ -22,6 +22,7 @@ from penstock.errors import UserError
 from penstock.ir_tasks import all_tasks
 from penstock.pipeline_root import Folder, PipelineRoot, for_steps
 from penstock.project import Project
+from penstock.serving_environment import account_of, serving_arguments
 
 DIGITS = 16  # of a SHA-256, in hexadecimal
 LOCK = "images.lock.json"
@@ -79,6 +80,7 @@ def deliver(
     """
     from penstock.app_config import load_app
     from penstock.app_files import app_version, plan_publication
+    from penstock.app_overrides import defaults_for
     from penstock.argument_checks import check_arguments
     from penstock.compile_pipeline import compile_pipeline
     from penstock.published_data import plan_source
@@ -86,7 +88,7 @@ def deliver(
 
     root = PipelineRoot(environment)
     compiled = compile_pipeline(pipeline, project)
-    found = load_app(project, app).with_overrides(environment.parameters, pipeline)
+    found = load_app(project, app).with_overrides(defaults_for(environment.parameters, pipeline), pipeline)
     settings = found.arguments(overrides, pipeline)
     declared = compiled["root"].get("inputDefinitions", {}).get("parameters", {})
     values = {name: value for name, value in settings.items() if name in declared and value is not None}
@@ -98,7 +100,7 @@ def deliver(
         folders.append(local.folder)
     images = Images(project)
     version = code_version(pin(compiled, images)[0])
-    filled = {
+    filled: dict[str, Any] = {
         "app_uri": published.app_uri,
         "schema_uri": published.schema_uri,
         "code_uri": published.code_uri,
@@ -108,6 +110,10 @@ def deliver(
         "checkpoint_uri": f"{for_steps(root.uri)}/checkpoints",
         "force": force,
     }
+    if "serving_target" in declared:
+        filled |= serving_arguments(
+            project, environment, str(settings["model_name"]), for_steps(root.uri), lock_path
+        )
     values |= {name: value for name, value in filled.items() if name in declared}
     check_arguments(compiled, values, pipeline)
 
@@ -194,7 +200,7 @@ def _run_hash(environment: Environment, version: str, arguments: Mapping[str, An
         "version": version,
         "arguments": arguments,
         "pipeline_root": environment.pipeline_root,
-        "service_account": environment.service_account,
+        "service_account": account_of(environment, arguments),
     }
     text = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

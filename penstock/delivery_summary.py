@@ -6,6 +6,7 @@ from typing import Any
 
 from penstock.delivery import Delivery
 from penstock.environment_models import Environment
+from penstock.serving_environment import account_of
 
 WIDTH = 12  # of the labels
 LONGEST = 100  # characters of a value
@@ -23,8 +24,8 @@ def _lines(delivery: Delivery, environment: Environment) -> Iterator[tuple[str, 
         f"{delivery.pipeline}, version {delivery.version} ({len(delivery.text.encode()):,} bytes)",
     )
     yield "run", f"{delivery.run_name}, experiment {delivery.app}"
-    if environment.service_account:
-        yield "account", environment.service_account
+    if account := account_of(environment, delivery.arguments):
+        yield "account", account
     yield from _labelled("images", _images(delivery))
     yield from _labelled("uploads", [f"{one.uri} ({one.size:,} bytes)" for one in delivery.folders])
     yield from _labelled("secrets", _secrets(environment))

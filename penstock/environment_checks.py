@@ -8,6 +8,7 @@ from penstock.app_yaml import Document, Fault
 from penstock.environment_models import Environment
 from penstock.schedules.checks import schedule_faults
 from penstock.schedules.zones import find_zone
+from penstock.serving_environment import foreign_keys, kind_of
 
 NEEDED = {
     "local": (),
@@ -31,6 +32,7 @@ def faults_of(environment: Environment, document: Document) -> list[Fault]:
         *_addresses(environment, document),
         *_auth(environment, document),
         *_secrets(environment, document),
+        *_serving(environment, document),
         *_schedules(environment, document),
     ]
 
@@ -91,6 +93,33 @@ def _secrets(environment: Environment, document: Document) -> Iterator[Fault]:
         if not secret.variables and not secret.mount:
             yield document.fault(
                 ("secrets", index), "a secret needs `variables` (variable: key) or `mount` (a folder)"
+            )
+
+
+def _serving(environment: Environment, document: Document) -> Iterator[Fault]:
+    serving, kind = environment.serving, kind_of(environment)
+    written = serving.model_fields_set
+    if not kind:
+        if written - {"kind"}:
+            yield document.fault(("serving",), "`kind` is missing: local, kubernetes, kserve or vertex")
+        return
+    for key in foreign_keys(serving, kind):
+        yield document.fault(("serving", key), f"the kind {kind} has no such key")
+    if kind == "local" and environment.backend != "local":
+        yield document.fault(
+            ("serving", "kind"),
+            f"`local` is this machine, which the backend {environment.backend} cannot reach",
+        )
+    for key in ("project", "region") if kind == "vertex" else ():
+        if not (getattr(serving, key) or getattr(environment, key)):
+            yield document.fault(("serving",), f"the kind vertex needs `{key}`")
+    if kind != "local" and not serving.logs:
+        yield document.fault(("serving",), f"the kind {kind} needs `logs`")
+    for name in serving.variables:
+        if SECRET_WORDS.search(name) and not MAY_BE_PLAIN.search(name):
+            yield document.fault(
+                ("serving", "variables", name),
+                "this looks like a secret: put it into a Kubernetes secret and name it in `serving.secrets`",
             )
 
 

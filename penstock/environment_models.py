@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from penstock.app_models import Section
+from penstock.app_types import Section, Share
 
 KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -80,6 +80,124 @@ class Notifications(Section):
     key: str = Field(default="urls", description="Its key.")
 
 
+class ServingSecret(Section):
+    """A Kubernetes secret that the servers get, by name."""
+
+    name: KubernetesName = Field(description="Its name, in the namespace of the servers.")
+    variables: dict[VariableName, str] = Field(description="Environment variable → key of the secret.")
+
+
+class Serving(Section):
+    """Where models are served: the endpoints that rollouts deploy to. A key of another kind than `kind` is an error."""
+
+    kind: Literal["", "local", "kubernetes", "kserve", "vertex"] = Field(
+        default="",
+        description="`local`: processes of this machine (`penstock serve`), the default of the backend local; "
+        "`kubernetes`: pods behind a Gateway; `kserve`: InferenceServices; `vertex`: endpoints of Vertex AI; "
+        "empty: nothing is served.",
+    )
+    replicas: int = Field(default=1, ge=1, le=1000, description="Servers of each version, at least.")
+    logs: str = Field(
+        default="",
+        description="URI under which the servers write their request logs, a folder for each model, and rollouts read "
+        "them. Local: the endpoint's own folder.",
+    )
+    outcomes: str = Field(
+        default="",
+        description="URI under which the outcomes of requests are, a folder for each model. Local: `outcomes/` in the "
+        "endpoint's own folder.",
+    )
+    image: str = Field(
+        default="",
+        description="The serving image by digest (all kinds but local); empty takes that of images.lock.json.",
+    )
+    namespace: str = Field(
+        default="", description="Of the servers (kubernetes, kserve); empty takes that of the steps."
+    )
+    service_account: str = Field(
+        default="",
+        description="Of the servers (all kinds but local); empty: penstock-serving (kubernetes), the default one.",
+    )
+    deployer: str = Field(
+        default="",
+        description="Service account of the runs that deploy (kubernetes, kserve); empty takes that of all runs.",
+    )
+    secrets: list[ServingSecret] = Field(
+        default=[], description="Kubernetes secrets that the servers get (kubernetes): see `serving.secrets`."
+    )
+    variables: dict[VariableName, str] = Field(
+        default={}, description="Environment variables of the servers (all kinds but local); nothing secret."
+    )
+    sources: dict[str, str] = Field(
+        default={},
+        description="How URIs of the registry begin → what the servers read instead (all kinds but local): "
+        "`{mlflow-artifacts:/: s3://bucket/mlflow/}`.",
+    )
+    most_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Servers of a version under load, at most (all kinds but local); none: 4 on kubernetes, elsewhere "
+        "no autoscaling.",
+    )
+    start_limit_s: int | None = Field(
+        default=None,
+        ge=1,
+        description="Seconds until a server must be ready (kubernetes, vertex); none: 300 on kubernetes, 600 on vertex.",
+    )
+    options: list[str] = Field(
+        default=[], description="More arguments of the prediction service (kubernetes, kserve)."
+    )
+    cpu: str = Field(default="500m", description="What a server asks of a node (kubernetes, kserve).")
+    memory: str = Field(default="1Gi", description="What a server asks of a node (kubernetes, kserve).")
+    memory_limit: str = Field(default="2Gi", description="What ends a server (kubernetes, kserve).")
+    request_timeout_s: int = Field(
+        default=60, ge=1, description="Seconds until a request is given up (kubernetes, kserve)."
+    )
+    gateway: str = Field(default="gateway", description="Name of the Gateway (kubernetes).")
+    gateway_namespace: str = Field(default="", description="Its namespace (kubernetes); empty: the servers'.")
+    hostname: str = Field(
+        default="", description="Host of the requests (kubernetes); empty: <endpoint>.<namespace>.internal."
+    )
+    session_cookie: str = Field(
+        default="",
+        description="Cookie that keeps a client at one version, where the gateway can (kubernetes).",
+    )
+    scratch: str = Field(default="4Gi", description="Disk of a server, for the model and logs (kubernetes).")
+    cpu_target_percent: int = Field(
+        default=70,
+        ge=1,
+        le=100,
+        description="Of the CPU asked for, above which servers are added (kubernetes).",
+    )
+    drain_s: int = Field(
+        default=10,
+        ge=0,
+        description="Seconds until no gateway sends a stopping server requests (kubernetes).",
+    )
+    mode: str = Field(default="", description="Standard or Knative (kserve); empty: Standard.")
+    log_url: str = Field(
+        default="",
+        description="Receiver of the CloudEvents of KServe's payload logger (kserve); empty: none.",
+    )
+    log_mode: str = Field(default="", description="all, request or response (kserve); empty: all.")
+    project: str = Field(
+        default="", description="Google Cloud project (vertex); empty takes that of the top."
+    )
+    region: str = Field(default="", description="Its region (vertex); empty takes that of the top.")
+    machine_type: str = Field(default="n1-standard-2", description="Of the servers (vertex).")
+    accelerator_type: str = Field(default="", description="Of the servers (vertex).")
+    accelerator_count: int = Field(default=0, ge=0, le=16, description="Accelerators of a server (vertex).")
+    log_table: str = Field(
+        default="", description="BigQuery table of Vertex's own request log: project.dataset.table (vertex)."
+    )
+    log_sample: Share = Field(default=1.0, description="Share of the requests that go there (vertex).")
+    dedicated: bool = Field(default=True, description="An address of its own for the endpoint (vertex).")
+    api_endpoint: str = Field(
+        default="", description="Another address of the API, for private access (vertex)."
+    )
+
+
 class Schedule(Section):
     """A recurring run."""
 
@@ -147,6 +265,7 @@ class Environment(Section):
         default={}, description="Environment variables of every step; nothing secret."
     )
     notifications: Notifications = Notifications()
+    serving: Serving = Serving()
     parameters: dict[str, Any] = Field(default={}, description="Defaults of pipeline parameters.")
     cron_time_zone: str = Field(
         default="UTC",

@@ -1,6 +1,5 @@
 """What stands behind `penstock schema`: data taken through the steps, as a pipeline would."""
 
-import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -13,10 +12,10 @@ from penstock.app_config import load_app
 from penstock.components.data_schema.checks import load_schema
 from penstock.components.data_schema.difference import Change, diff_schemas
 from penstock.components.data_schema.schema_text import SCHEMA_FILE, read_schema
-from penstock.components.step_io import record
 from penstock.components.step_io.errors import StepError
 from penstock.errors import UserError
 from penstock.local.envs import ensure_stacks
+from penstock.local.one_step import run_step
 from penstock.local.processes import step_environment
 from penstock.local.python_path import python_path
 from penstock.project import Project
@@ -156,36 +155,8 @@ def _step(
     outputs: tuple[str, ...],
     folder: Path,
 ) -> dict[str, Any]:
-    """Run a step as a process and return its output parameters.
-
-    Raises:
-        UserError: The step failed, with its own sentence.
-    """
-    executor_input = {
-        "inputs": {
-            "parameterValues": dict(parameters),
-            "artifacts": {name: {"artifacts": [{"uri": str(path)}]} for name, path in inputs.items()},
-        },
-        "outputs": {
-            "artifacts": {
-                name: {"artifacts": [{"name": name, "uri": str(folder / name)}]} for name in outputs
-            },
-            "outputFile": str(folder / f"{step}.json"),
-        },
-    }
-    command = [str(python[STACKS[step]]), "-m", f"penstock.components.{step}.step"]
-    command += ["--executor_input", json.dumps(executor_input)]
-    done = subprocess.run(
-        command, env=_environment(project, Path(command[0])), capture_output=True, text=True, check=False
-    )
-    lines = done.stdout.strip().splitlines()
-    found = record.from_line(lines[-1]) if lines else None
-    if done.returncode == 0 and found:
-        results: dict[str, Any] = found["results"]
-        return results
-    if found and done.returncode == StepError.exit_code:
-        raise UserError(str(found["error"]))
-    raise UserError(f"{step} ended with exit code {done.returncode}:\n{done.stderr.strip()[-2000:]}")
+    """Run a step as a process and return its output parameters."""
+    return run_step(project, python[STACKS[step]], step, parameters, inputs, outputs, folder)
 
 
 def _environment(project: Project, python: Path) -> dict[str, str]:

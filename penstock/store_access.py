@@ -69,21 +69,34 @@ def _variables(environment: Environment) -> tuple[str, str]:
     return environment.store.access_key_variable, environment.store.secret_key_variable
 
 
-def _address(service: Any) -> str:
-    """Return the URL of a service, as nodes and pods reach it; a load balancer's address where it has one."""
-    port = service.spec.ports[0].port
+def service_host(environment: Environment, name: str) -> str:
+    """Return where nodes and pods reach a service of the environment's namespace: a name or an IP address.
+
+    Raises:
+        UserError: The cluster does not tell.
+    """
+    return _host(_read(environment, "service", name, "the registry", "MLFLOW_TRACKING_URI"))
+
+
+def _host(service: Any) -> str:
+    """Return a load balancer's address where it has one."""
     ingress = (service.status.load_balancer.ingress or []) if service.status.load_balancer else []
-    host = (ingress[0].ip or ingress[0].hostname) if ingress else service.spec.cluster_ip
-    return f"http://{host}:{port}"
+    return str((ingress[0].ip or ingress[0].hostname) if ingress else service.spec.cluster_ip)
 
 
-def _read(environment: Environment, kind: str, name: str) -> Any:
+def _address(service: Any) -> str:
+    """Return the URL of a service, as nodes and pods reach it."""
+    return f"http://{_host(service)}:{service.spec.ports[0].port}"
+
+
+def _read(environment: Environment, kind: str, name: str, what: str = "the store", instead: str = "") -> Any:
     """Return a Kubernetes object of the environment's namespace."""
     from penstock.kubernetes_access import core_api, kubernetes_errors
 
     where = f"the {kind} {name} in the namespace {environment.namespace}"
-    advice = f"set KUBECONFIG, or {', '.join(filter(None, _variables(environment)))} and the store's endpoint"
-    with kubernetes_errors(f"{where}, which tells how to reach the store,", advice):
+    advice = "set KUBECONFIG, or "
+    advice += instead or f"{', '.join(filter(None, _variables(environment)))} and the store's endpoint"
+    with kubernetes_errors(f"{where}, which tells how to reach {what},", advice):
         api = core_api()
         reader = api.read_namespaced_secret if kind == "secret" else api.read_namespaced_service
         return reader(name, environment.namespace, _request_timeout=SECONDS)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import UserError
-from penstock.images.settings import read_images_file
+from penstock.images.settings import Service, read_images_file
 from penstock.nearest import did_you_mean
 from penstock.project import Project
 
@@ -87,13 +87,24 @@ class Images:
                 )
             stack = self.stacks[step]
             digest = hashlib.sha256(stack_hash(self.project, stack).encode())
-            for module in sorted(self.needed(step)):
-                digest.update(f"\0{module}\0{self._module(module)[0]}".encode())
+            self._add_code(digest, step)
             self._images[step] = Image(step, stack, digest.hexdigest()[:DIGITS])
         return self._images[step]
 
+    def service(self, service: Service) -> str:
+        """Return the tag of a service's image: the hash of its stack, its command and its code."""
+        stack = stack_hash(self.project, service.stack)
+        digest = hashlib.sha256("\0".join([stack, *service.command]).encode())
+        if service.code:
+            self._add_code(digest, service.code)
+        return digest.hexdigest()[:DIGITS]
+
+    def _add_code(self, digest: "hashlib._Hash", folder: str) -> None:
+        for module in sorted(self.needed(folder)):
+            digest.update(f"\0{module}\0{self._module(module)[0]}".encode())
+
     def files(self, step: str) -> dict[str, bytes]:
-        """Return what the image of a step holds of our code: the path under components/ → content."""
+        """Return what the image of a step (or service) holds of our code: the path under components/ → content."""
         return {
             path.relative_to(self.components).as_posix(): path.read_bytes()
             for module in sorted(self.needed(step))

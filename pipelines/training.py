@@ -4,6 +4,7 @@ from kfp import dsl
 
 from penstock.components.compute_statistics.spec import compute_statistics
 from penstock.components.evaluate_model.spec import evaluate_model
+from penstock.components.explain_model.spec import explain_model
 from penstock.components.extract_data.spec import extract_data
 from penstock.components.fetch_champion.spec import fetch_champion
 from penstock.components.gate.spec import gate
@@ -16,6 +17,7 @@ from penstock.components.train_model.spec import train_model
 from penstock.components.tune_model.spec import tune_model
 from penstock.components.validate_data.spec import validate_data
 from penstock.components.validate_model.spec import validate_model
+from penstock.components.validate_serving.spec import validate_serving
 
 
 def import_folder(uri, name: str):
@@ -81,8 +83,13 @@ def training(
     resamples: int = 1000,
     confidence: float = 0.95,
     thresholds: dict = {},
+    explained_rows: int = 500,
+    explanation_background: int = 64,
+    explanation_examples: int = 4,
+    serving: dict = {},
     seed: int = 0,
     promote: bool = True,
+    challenge: bool = False,
     force: bool = False,
     registry_uri: str = "",
     checkpoint_uri: str = "",
@@ -125,8 +132,13 @@ def training(
         resamples: Bootstrap resamples.
         confidence: Level of the confidence intervals.
         thresholds: The section `thresholds` of app.yaml.
+        explained_rows: Rows of the test split whose predictions are explained.
+        explanation_background: Rows that they are compared with.
+        explanation_examples: Single explained rows in the report, with their values; 0 shows none.
+        serving: The section `serving` of app.yaml: what a model must prove before it is registered.
         seed: Seed of everything random.
         promote: Make a model that passes the champion at once.
+        challenge: Where there is a champion, make it the challenger instead: a rollout promotes it.
         force: Train even when nothing has changed.
         registry_uri: MLflow tracking and registry URI; empty takes MLFLOW_TRACKING_URI.
         checkpoint_uri: Folder for training checkpoints; empty keeps none.
@@ -178,6 +190,7 @@ def training(
                 **window,
                 fingerprint=inspected.outputs["fingerprint"],
                 rows_per_shard=rows_per_shard,
+                allow_empty=False,
             )
             outlives_its_pod(extracted)
             described = compute_statistics(
@@ -245,6 +258,27 @@ def training(
             )
             model_gate = stop_unless_passed(judged_model, "model")
 
+            explained = explain_model(
+                model=trained.outputs["model"],
+                data=prepared.outputs["test_data"],
+                slices=slices,
+                rows=explained_rows,
+                background=explanation_background,
+                pairs=1,
+                examples=explanation_examples,
+                confidence=confidence,
+                seed=seed,
+            ).after(model_gate)
+            outlives_its_pod(explained)
+            proven = validate_serving(
+                model=trained.outputs["model"],
+                test_data=prepared.outputs["test_data"],
+                predictions=evaluated.outputs["predictions"],
+                model_name=model_name,
+                serving=serving,
+            ).after(model_gate)
+            serving_gate = stop_unless_passed(proven, "serving")
+
             register_model(
                 model=trained.outputs["model"],
                 statistics=described.outputs["statistics"],
@@ -268,5 +302,6 @@ def training(
                 drift=judged_data.outputs["drift"],
                 champion_version=resolved.outputs["champion_version"],
                 promote=promote,
+                challenge=challenge,
                 registry_uri=registry_uri,
-            ).set_caching_options(False).after(model_gate)
+            ).set_caching_options(False).after(serving_gate)

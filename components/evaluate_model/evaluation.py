@@ -14,7 +14,7 @@ from penstock.components.evaluate_model.intervals import Group
 from penstock.components.evaluate_model.outcomes import MEASURES, PRIMARY, Outcome, Scored
 from penstock.components.evaluate_model.predictions import prediction_columns
 from penstock.components.evaluate_model.settings import Settings
-from penstock.components.evaluate_model.slices import Slicing, everything
+from penstock.components.row_slices.slices import Slicing, everything
 
 ROWS_PER_SHARD = 250_000
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from penstock.components.evaluate_model.bootstrap import resample
 from penstock.components.evaluate_model.outcomes import MEASURES, OF_CLASSES, Floats, Outcome, Scored
 from penstock.components.evaluate_model.scorers import SCORERS, Scorer
-from penstock.components.evaluate_model.slices import Slicing
+from penstock.components.row_slices.slices import Slicing
 
 log = logging.getLogger(__name__)
 

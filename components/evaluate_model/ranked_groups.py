@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from penstock.components.evaluate_model import ranking
 from penstock.components.evaluate_model.outcomes import Counts, Floats, Rows, Scored
-from penstock.components.evaluate_model.slices import Slicing
+from penstock.components.row_slices.slices import Slicing
 
 
 class RankedGroups:

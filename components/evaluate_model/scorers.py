@@ -25,7 +25,7 @@ from penstock.components.evaluate_model.outcomes import (
     row_log_loss,
 )
 from penstock.components.evaluate_model.ranked_groups import BinCells, RankedGroups
-from penstock.components.evaluate_model.slices import Slicing
+from penstock.components.row_slices.slices import Slicing
 
 
 class Scorer(ABC):

@@ -8,8 +8,8 @@ from penstock.components.evaluate_model.evaluation import (
 from penstock.components.evaluate_model.predictions import import_tensorflow, score_both
 from penstock.components.evaluate_model.report import write_report
 from penstock.components.evaluate_model.settings import Settings
-from penstock.components.evaluate_model.slices import make_slicings, read_slices
 from penstock.components.evaluate_model.split import Split
+from penstock.components.row_slices.slices import make_slicings, read_slices
 from penstock.components.step_io.artifacts import InputArtifact, OutputArtifact
 from penstock.components.step_io.main import main
 

@@ -60,7 +60,14 @@ class Extract:
     data_fingerprint: str
 
 
-def extract(uri: str, selection: Selection, expected: str, folder: Path, rows_per_shard: int) -> Extract:
+def extract(
+    uri: str,
+    selection: Selection,
+    expected: str,
+    folder: Path,
+    rows_per_shard: int,
+    allow_empty: bool = False,
+) -> Extract:
     """Read a window of the source at `uri` into shards under `folder`.
 
     Memory stays bounded whatever the size of the source: DuckDB streams it, and spills to the
@@ -72,6 +79,7 @@ def extract(uri: str, selection: Selection, expected: str, folder: Path, rows_pe
         expected: Fingerprint of the source when it was inspected; empty is not compared.
         folder: Where the shards go.
         rows_per_shard: Rows in each shard.
+        allow_empty: Whether no row at all is a result, and no error.
 
     Raises:
         StepError: The source cannot be read, is not what was inspected, or changed meanwhile.
@@ -85,7 +93,9 @@ def extract(uri: str, selection: Selection, expected: str, folder: Path, rows_pe
     with tempfile.TemporaryDirectory(prefix="penstock-") as scratch:
         with query_errors("the copy of the source"):
             files = [local_copy(file, source.format, Path(scratch), i) for i, file in enumerate(source.files)]
-        result = _read(replace_files(source, files), selection, Path(scratch), folder, rows_per_shard)
+        result = _read(
+            replace_files(source, files), selection, Path(scratch), folder, rows_per_shard, allow_empty
+        )
     if fingerprint(find_source(uri, selection.format), selection) != before:
         raise StepError(f"the source {uri!r} changed while it was being read: run again when it is at rest")
     return result
@@ -123,7 +133,14 @@ def _begins_with_mark(file: SourceFile) -> bool:
         return False  # the read tells what is wrong
 
 
-def _read(source: Source, selection: Selection, scratch: Path, folder: Path, rows_per_shard: int) -> Extract:
+def _read(
+    source: Source,
+    selection: Selection,
+    scratch: Path,
+    folder: Path,
+    rows_per_shard: int,
+    allow_empty: bool,
+) -> Extract:
     # A query of any kind is deterministic on one thread only.
     connection = connect(scratch, threads=1 if selection.query else 0)
     try:
@@ -141,7 +158,7 @@ def _read(source: Source, selection: Selection, scratch: Path, folder: Path, row
         with reading_errors(source, selection):
             types = describe(connection, relation)
             check_columns(source, selection, types)
-            return _write(connection, relation, types, source, selection, folder, rows_per_shard)
+            return _write(connection, relation, types, source, selection, folder, rows_per_shard, allow_empty)
     finally:
         connection.close()
 
@@ -201,6 +218,7 @@ def _write(
     selection: Selection,
     folder: Path,
     rows_per_shard: int,
+    allow_empty: bool,
 ) -> Extract:
     schema = pa.schema(
         [(name, ARROW_TYPES[written_type(n, t, selection)]) for n, t in types.items() for name in [n]]
@@ -219,7 +237,7 @@ def _write(
             hashed.update(block)
             writer.write(block)
             latest = _later(latest, block, selection)
-    if writer.rows == 0:
+    if writer.rows == 0 and not allow_empty:
         raise StepError(_no_rows(connection, relation, types, source, selection))
     seconds = bool(selection.event_time) and not event_times.is_number(types[selection.event_time])
     us = event_times.watermark_us(latest, "s" if seconds else selection.unit)

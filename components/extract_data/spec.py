@@ -17,6 +17,7 @@ def extract_data(
     since: str = "",
     until: str = "",
     rows_per_shard: int = 250_000,
+    allow_empty: bool = False,
 ):
     """Copy a window of a source into Parquet shards, in bounded memory.
 
@@ -39,6 +40,8 @@ def extract_data(
         until: End of the window of event time (excluded): a date or time in ISO 8601, or @
             and seconds since 1970; empty is open.
         rows_per_shard: Rows in each shard; also bounds the memory.
+        allow_empty: Write one shard without rows where the source or the window holds none;
+            else that is an error.
     """
     return dsl.ContainerSpec(
         image="penstock/extract_data:unpinned",

@@ -24,6 +24,8 @@ from penstock.components.register_model.mlmodel_file import write_mlmodel
 
 log = logging.getLogger(__name__)
 
+CHALLENGES = "it challenges the champion: a rollout promotes it or rolls it back"
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -35,7 +37,14 @@ class Registered:
     note: str  # why it is not the champion, or that it was there before
 
 
-def register(store: Store, facts: Facts, key: str, folders: Mapping[str, Path], promote: bool) -> Registered:
+def register(
+    store: Store,
+    facts: Facts,
+    key: str,
+    folders: Mapping[str, Path],
+    promote: bool,
+    challenge: bool = False,
+) -> Registered:
     """Register a model, unless it is registered already, and promote it if asked.
 
     Args:
@@ -44,6 +53,7 @@ def register(store: Store, facts: Facts, key: str, folders: Mapping[str, Path], 
         key: The model's content key.
         folders: What goes into the registry, by name; `model` and `statistics` are among them.
         promote: Make it the champion.
+        challenge: Where there is a champion already, leave that to a rollout.
     """
     with store.lock():
         existing = first_with_key(store, facts.model_name, key)
@@ -54,12 +64,15 @@ def register(store: Store, facts: Facts, key: str, folders: Mapping[str, Path], 
             version, run = existing, _run_of(store, facts, existing.tags.get(names.RUN_ID, facts.run_id))
             note = f"the same model was registered before, as version {existing.number}"
             log.info("%s: nothing is registered twice", note)
-        superseded = why_superseded(version, store.version_of(facts.model_name, names.CHAMPION))
+        champion = store.version_of(facts.model_name, names.CHAMPION)
+        superseded = why_superseded(version, champion)
         if superseded:
             log.warning("not promoted: %s; to bring it back, promote it by hand", superseded)
             return Registered(version, run, False, superseded)
         if names.CHAMPION not in version.aliases:
             store.set_alias(facts.model_name, names.CHALLENGER, version.number)
+        if promote and challenge and champion is not None and champion.number != version.number:
+            return Registered(version, run, False, note or CHALLENGES)
         if promote:
             make_champion(store, version)
             return Registered(version, run, True, note)

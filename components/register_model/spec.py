@@ -31,6 +31,7 @@ def register_model(
     model_uri: dsl.OutputPath(str),
     promoted: dsl.OutputPath(bool),
     promote: bool = True,
+    challenge: bool = False,
     registry_uri: str = "",
 ):
     """Register a model that passed, with lineage and a model card, and promote it. Never cached.
@@ -67,6 +68,8 @@ def register_model(
         promoted: Whether the version is now the champion.
         promote: Move the alias champion to the new version, and previous to the last
             champion.
+        challenge: Where there is a champion, leave it: the version is the challenger, and a
+            rollout promotes it.
         registry_uri: MLflow tracking and registry URI; empty takes MLFLOW_TRACKING_URI.
     """
     return dsl.ContainerSpec(

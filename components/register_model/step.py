@@ -52,6 +52,7 @@ def run(
     card: OutputArtifact,
     card_markdown: OutputArtifact,
     promote: bool = True,
+    challenge: bool = False,
     registry_uri: str = "",
 ) -> Outputs:
     """Register a model that passed, with lineage and a model card, and promote it."""
@@ -89,7 +90,7 @@ def run(
         "rules": rules.path,
     }
     store = open_store(registry_uri)
-    registered = register(store, facts, key, folders, promote)
+    registered = register(store, facts, key, folders, promote, challenge)
     made = make_card(facts, registered)
     write_html(made, card.path)
     card_markdown.path.write_text(markdown(made), encoding="utf-8")

@@ -4,7 +4,7 @@ import difflib
 import logging
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -25,6 +25,8 @@ class RawInput:
     name: str
     dtype: str
     kind: str  # numeric, categorical or text; drop: taken, but not used
+    type: str = ""  # int, float, bool or string: how the schema has it
+    required: bool = False  # the schema demands a value in every row
 
 
 def read_inputs(
@@ -66,7 +68,7 @@ def read_inputs(
     _check_names(known)
     if not inputs:
         raise StepError("the schema has no column that the model could take as an input")
-    return [RawInput(found.name, found.dtype, kinds.get(found.name, found.kind)) for found in inputs]
+    return [replace(found, kind=kinds.get(found.name, found.kind)) for found in inputs]
 
 
 def _check_names(names: Collection[str]) -> None:
@@ -83,11 +85,13 @@ def _check_names(names: Collection[str]) -> None:
 
 
 def _raw_input(feature: schema_pb2.Feature) -> RawInput:
+    domain, required = feature.WhichOneof("domain_info"), feature.presence.min_fraction >= 1
     if feature.type == schema_pb2.BYTES:
-        natural = feature.WhichOneof("domain_info") == "natural_language_domain"
-        return RawInput(feature.name, "string", "text" if natural else "categorical")
-    categorical = feature.int_domain.is_categorical
-    return RawInput(feature.name, "float64", "categorical" if categorical else "numeric")
+        kind = "text" if domain == "natural_language_domain" else "categorical"
+        return RawInput(feature.name, "string", kind, "string", required)
+    kind = "categorical" if feature.int_domain.is_categorical else "numeric"
+    type_ = "float" if feature.type == schema_pb2.FLOAT else "int"
+    return RawInput(feature.name, "float64", kind, "bool" if domain == "bool_domain" else type_, required)
 
 
 def _near(name: str, known: Collection[str]) -> str:

@@ -4,7 +4,7 @@ import json
 import logging
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,13 @@ class _Untracked:
         self.value = value
 
 
-def save_model(examples: Examples, network: Network, folder: Path) -> None:
-    """Write the SavedModel; its signature serving_default takes each raw input by name, as (None, 1)."""
+def save_model(
+    examples: Examples, network: Network, folder: Path
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Write the SavedModel; its signature serving_default takes each raw input by name, as (None, 1).
+
+    Returns the graph that was saved, as a function of raw inputs of shape (n,) by name.
+    """
     module = Exported(examples, network)
     names = [found.name for found in examples.inputs]
     plain = all(PLAIN_NAME.fullmatch(name) for name in names) and "self" not in names
@@ -74,6 +79,12 @@ def save_model(examples: Examples, network: Network, folder: Path) -> None:
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: graph})
     if not plain:
         _rename_inputs(folder / "saved_model.pb", dict(zip(aliases, names, strict=True)))
+
+    def predict(raw: Mapping[str, Any]) -> dict[str, Any]:
+        flat = {a: tf.reshape(raw[name], [-1, 1]) for a, name in zip(aliases, names, strict=True)}
+        return {name: tensor.numpy() for name, tensor in graph(flat).items()}
+
+    return predict
 
 
 def _rename_inputs(path: Path, names: Mapping[str, str]) -> None:
@@ -110,7 +121,10 @@ def write_model_json(path: Path, examples: Examples, settings: Mapping[str, Any]
         "label": label.name,
         "classes": list(label.classes),
         "positive": label.positive,
-        "inputs": [{"name": found.name, "dtype": found.dtype} for found in examples.inputs],
+        "inputs": [
+            {"name": found.name, "dtype": found.dtype, "type": found.type, "required": found.required}
+            for found in examples.inputs
+        ],
         "outputs": OUTPUTS[label.task],
         "parameters": dict(settings),
         "seed": seed,

@@ -10,6 +10,7 @@ import numpy as np
 
 from penstock.components.tabular_model import metrics
 from penstock.components.tabular_model.checkpoints import TrainingCheckpoints, open_store
+from penstock.components.tabular_model.example_answers import write_example_answers
 from penstock.components.tabular_model.examples import Examples, Split
 from penstock.components.tabular_model.export import save_model, write_model_json
 from penstock.components.tabular_model.job import Job
@@ -57,7 +58,8 @@ def train_and_write(job: Job, checkpoint_uri: str, model: Path, metrics_file: Pa
             **measure_split(trained.network, examples, examples.validation, "validation"),
         }
         model.mkdir(parents=True)
-        save_model(examples, trained.network, model / "saved_model")
+        predict_saved = save_model(examples, trained.network, model / "saved_model")
+        write_example_answers(model / "examples.json", examples, predict_saved)
         write_model_json(model / "model.json", examples, job.settings, job.seed)
         metrics_file.write_text(json.dumps(measured, indent=2, sort_keys=True) + "\n")
         write_report(report, job, examples, trained, measured)

@@ -27,8 +27,8 @@ def train_model(
         schema: Folder with schema.pbtxt, a TFDV schema (text proto).
         code: Folder with the app's features.py and model.py, if it has any.
         label_spec: From prepare_data.
-        model: Folder: saved_model/ (SavedModel) and model.json (inputs, outputs, label,
-            versions).
+        model: Folder: saved_model/ (SavedModel), model.json (inputs, outputs, label,
+            versions) and examples.json (some rows and the model's answers).
         metrics: Metrics on train and validation, as train_<metric> and validation_<metric>.
         report: Learning curves and settings.
         epochs: Epochs trained.

@@ -29,9 +29,10 @@ def calls(project: Project) -> dict[str, dict[str, str]]:
 def pipeline_order(project: Project) -> list[str]:
     """Return the steps in the order in which the pipelines run them; exit handlers come last."""
     order: list[str] = []
-    for ir in _pipelines(project):
-        for tasks in _groups(ir):
-            order += [step for task in _sorted(tasks) if (step := _step(ir, task)) and step not in order]
+    groups = [(ir, list(_groups(ir))) for ir in _pipelines(project)]
+    inner = [(ir, tasks) for ir, found in groups for tasks in found[:-1]]
+    for ir, tasks in [*inner, *((ir, found[-1]) for ir, found in groups)]:
+        order += [step for task in _sorted(tasks) if (step := _step(ir, task)) and step not in order]
     return order
 
 

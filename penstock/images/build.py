@@ -117,7 +117,7 @@ def _build_image(
     context = tar(step_context(project, images, target))
     arguments = {"STACK": target.stack_reference, "IMAGE": target.reference}
     log = project.state / "images" / f"{target.name}.log"
-    kind = "service" if target.is_service else "step"
+    kind = "step" if target.code else "service"
     engine.build(context, kind, target.reference, arguments, log, again)
     engine.fix_configuration(target.reference, labels(project, target), target.command)
     tell(_account(engine, target.reference, began, over))

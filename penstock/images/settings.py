@@ -45,10 +45,11 @@ class Step(Resources):
 
 
 class Service(Section):
-    """An image without a step's code: a server that the library needs."""
+    """An image of a server: with the code of a folder under components/, or with none of ours."""
 
     stack: str
     command: list[str] = ["python"]
+    code: str = ""
 
 
 class ImagesFile(Section):

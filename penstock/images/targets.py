@@ -4,13 +4,12 @@ import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 
 from penstock.errors import UserError
 from penstock.images.settings import read_images_file
 from penstock.nearest import did_you_mean
 from penstock.project import Project
-from penstock.versions import DIGITS, RECIPE, Images, lock_path, stack_hash
+from penstock.versions import RECIPE, Images, lock_path, stack_hash
 
 SSH_REMOTE = re.compile(r"(ssh://([^@/]+@)?|[^@/:]+@)(?P<host>[\w.-]+)(:\d+/|:|/)(?P<path>.+)")
 HTTPS_REMOTE = re.compile(r"https://([^@/]*@)?(?P<place>.+)")
@@ -25,6 +24,7 @@ class Target:
     stack_tag: str
     tag: str
     command: tuple[str, ...]
+    code: str = ""  # the folder under components/ whose code it holds; "" for a server of others
     is_service: bool = False
 
     @property
@@ -55,12 +55,21 @@ def all_targets(project: Project, images: Images, names: Iterable[str] | None = 
         if name in listed.services:
             service = listed.services[name]
             stack = stack_hash(project, service.stack)
-            tag = sha256("\0".join([stack, *service.command]).encode()).hexdigest()[:DIGITS]
-            targets.append(Target(name, service.stack, stack, tag, tuple(service.command), True))
+            targets.append(
+                Target(
+                    name,
+                    service.stack,
+                    stack,
+                    images.service(service),
+                    tuple(service.command),
+                    service.code,
+                    is_service=True,
+                )
+            )
         else:
             image = images.image(name)
             targets.append(
-                Target(name, image.stack, stack_hash(project, image.stack), image.tag, ("python",))
+                Target(name, image.stack, stack_hash(project, image.stack), image.tag, ("python",), name)
             )
     return targets
 
@@ -74,11 +83,11 @@ def stack_context(project: Project, stack: str) -> dict[str, bytes]:
 
 def step_context(project: Project, images: Images, target: Target) -> dict[str, bytes]:
     """Return the files from which an image is built on that of its stack: just what its tag is the hash of."""
-    if target.is_service:
+    if not target.code:
         return _recipe(project)
     folder = "code/penstock"
     code = {f"{folder}/__init__.py": b"", f"{folder}/components/__init__.py": b""}
-    code |= {f"{folder}/components/{name}": content for name, content in images.files(target.name).items()}
+    code |= {f"{folder}/components/{name}": content for name, content in images.files(target.code).items()}
     return code | _recipe(project)
 
 
@@ -117,8 +126,8 @@ def revision(project: Project, target: Target) -> str:
     """Return the last commit that touched what an image is made of; "" outside git or with changes."""
     paths = [f"images/{name}" for name in (*RECIPE, "images.yaml")]
     paths.append(f"images/{target.stack}/uv.lock")
-    if not target.is_service:
-        paths += [f"components/{module}" for module in sorted(Images(project).needed(target.name))]
+    if target.code:
+        paths += [f"components/{module}" for module in sorted(Images(project).needed(target.code))]
     changed = _git(project, "status", "--porcelain", "--", *paths)
     if changed is None or changed:
         return ""

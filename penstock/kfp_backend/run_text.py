@@ -15,7 +15,13 @@ from penstock.local.text_table import table
 LABEL = 12
 WIDEST_NOTE = 70
 LONGEST = 100  # characters of a parameter
-SUBJECTS = {"validate_data": "data", "prepare_data": "prepared", "validate_model": "model"}
+SUBJECTS = {
+    "validate_data": "data",
+    "prepare_data": "prepared",
+    "validate_model": "model",
+    "validate_serving": "serving",
+    "predict_batch": "batch",
+}
 STOPPED = ("failed", "blocked", "interrupted")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from penstock.delivery import Delivery
 from penstock.kfp_backend.client import API, ApiError, Backend, equals
 from penstock.kfp_backend.upload import ensure_version
+from penstock.serving_environment import account_of
 
 ENDED_BADLY = ("FAILED", "CANCELED", "CANCELING")
 # The API tells times by the second: after it, whoever came first has an earlier time, or we both see both.
@@ -117,8 +118,8 @@ def _start(
             "pipeline_root": environment.pipeline_root,
         },
     }
-    if environment.service_account:
-        body["service_account"] = environment.service_account
+    if account := account_of(environment, delivery.arguments):
+        body["service_account"] = account
     answer = backend.post(f"{API}/runs", body, doing=f"start the run {name}")
     return _submitted(answer, is_new=True)
 

@@ -45,14 +45,17 @@ def pipeline_arguments(
     """
     from penstock.app_config import load_app
     from penstock.app_files import app_version, publish
+    from penstock.app_overrides import defaults_for
+    from penstock.serving_environment import serving_arguments
 
     project = request.project
-    app = load_app(project, request.app).with_overrides(environment.parameters, request.pipeline)
+    defaults = defaults_for(environment.parameters, request.pipeline)
+    app = load_app(project, request.app).with_overrides(defaults, request.pipeline)
     settings = app.arguments(request.overrides, request.pipeline)
     published = publish(app.folder, project.state, app.name, app.config.schema_file)
     declared = ir["root"].get("inputDefinitions", {}).get("parameters", {})
     values = {name: value for name, value in settings.items() if name in declared and value is not None}
-    filled = {
+    filled: dict[str, Any] = {
         "app_uri": published.app_uri,
         "schema_uri": published.schema_uri,
         "code_uri": published.code_uri,
@@ -64,6 +67,8 @@ def pipeline_arguments(
         "checkpoint_uri": str(project.state / "checkpoints"),
         "force": request.force,
     }
+    if "serving_target" in declared:
+        filled |= serving_arguments(project, environment, str(settings["model_name"]))
     values |= {name: value for name, value in filled.items() if name in declared}
     missing = sorted(
         name

@@ -82,7 +82,13 @@ def _excludes_zero(value: dict[str, Any]) -> bool:
 
 def verdicts(run: Run) -> Iterator[tuple[str, Step, dict[str, Any]]]:
     """Yield each step that judged: what it judged, the step, its results."""
-    names = {"validate_data": "data", "prepare_data": "prepared", "validate_model": "model"}
+    names = {
+        "validate_data": "data",
+        "prepare_data": "prepared",
+        "validate_model": "model",
+        "validate_serving": "serving",
+        "predict_batch": "batch",
+    }
     for step in run.steps:
         if step.results.get("verdict"):
             yield names.get(step.step, step.title), step, step.results

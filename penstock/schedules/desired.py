@@ -21,6 +21,7 @@ from penstock.project import Project
 from penstock.schedules.checks import to_moment
 from penstock.schedules.cron import Cron, parse_cron
 from penstock.schedules.zones import find_zone, translate
+from penstock.serving_environment import account_of
 
 if TYPE_CHECKING:
     from penstock.delivery import Delivery
@@ -105,7 +106,7 @@ def desire(
         parameters={**delivery.arguments, **({"until": SCHEDULE_TIME} if schedule.window else {})},
         delivery=delivery,
         pipeline_root=environment.pipeline_root,
-        service_account=environment.service_account,
+        service_account=account_of(environment, delivery.arguments),
     )
 
 

@@ -75,6 +75,7 @@ def test_minimal_app_gives_every_parameter_a_value(write_app: WriteApp, tmp_path
     assert settings["hidden_units"] == [64, 32]
     assert arguments == {
         "app": "churn",
+        "challenge": False,
         "model_name": "churn",
         "source": str(tmp_path / "apps/churn/customers.csv"),
         "label": {"name": "churned", "column": "churned", "task": "auto", "positive": "", "max_missing": 0.0},
@@ -104,6 +105,20 @@ def test_minimal_app_gives_every_parameter_a_value(write_app: WriteApp, tmp_path
             "metrics": {},
             "improvement": {"metric": "", "rule": "better", "margin": 0.0},
             "slices": {"metric": "", "min_rows": 100},
+        },
+        "explained_rows": 500,
+        "explanation_background": 64,
+        "explanation_examples": 4,
+        "serving": {
+            "start_s": 120.0,
+            "cpu": 1.0,
+            "memory_mb": 2000.0,
+            "replayed_rows": 200,
+            "tolerance": 1e-5,
+            "rate": 50.0,
+            "load_s": 10.0,
+            "p99_ms": 0.0,
+            "max_error_rate": 0.0,
         },
         "seed": 0,
         "promote": True,

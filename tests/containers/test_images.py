@@ -67,7 +67,7 @@ def seen(target: Target) -> dict[str, Any]:
 
 
 def folders_of(target: Target) -> tuple[str, ...]:
-    return () if target.is_service else tuple(sorted(IMAGES.needed(target.name)))
+    return tuple(sorted(IMAGES.needed(target.code))) if target.code else ()
 
 
 def configuration(reference: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_image_runs_its_command_as_a_user_without_rights(target: Target) -> None
 def test_image_is_written_to_in_tmp_only(target: Target) -> None:
     found = seen(target)
     assert found["writing"].pop("/tmp") == "works"
-    missing = {"/step": "ENOENT"} if target.is_service else {}
+    missing = {} if target.code else {"/step": "ENOENT"}
     assert found["writing"] == {**dict.fromkeys(found["writing"], "EROFS"), **missing}
     assert found["home"] == "/tmp"
 
@@ -100,6 +100,11 @@ def test_image_is_written_to_in_tmp_only(target: Target) -> None:
 @pytest.mark.parametrize("target", STEPS, ids=lambda target: target.name, indirect=True)
 def test_image_imports_all_its_code_without_network(target: Target) -> None:
     assert f"penstock.components.{target.name}.step" in seen(target)["modules"]
+
+
+def test_image_of_a_service_of_ours_imports_all_its_code(project: Project) -> None:
+    (serving,) = all_targets(PROJECT, IMAGES, ["serving"])
+    assert "penstock.components.prediction_service.service" in seen(serving)["modules"]
 
 
 @pytest.mark.parametrize("target", STEPS, ids=lambda target: target.name, indirect=True)
@@ -150,24 +155,55 @@ def test_step_starts_and_asks_for_its_input(target: Target) -> None:
     assert "the following arguments are required: --executor_input" in ended.stderr
 
 
+# Makes a model in the container's own /tmp, then serves it, as the image's command does.
+SERVE_A_MODEL = """
+import json, pathlib, sys, tensorflow as tf
+folder = pathlib.Path("/tmp/model")
+module = tf.Module()
+specs = {"x": tf.TensorSpec((None, 1), tf.float64, "x")}
+module.serve = tf.function(lambda raw: {"prediction": 2 * raw["x"][:, 0]}, input_signature=[specs])
+tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": module.serve})
+described = {"task": "regression", "label": "y", "classes": [], "positive": "", "inputs": [
+    {"name": "x", "dtype": "float64"}]}
+(folder / "model.json").write_text(json.dumps(described))
+"""
+# How each service is started, and a request that shows that it works.
+ASKED = {
+    "mlflow": (
+        ["--workers", "1"],
+        "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:5000/health').read().decode())",
+        "OK",
+    ),
+    "serving": (
+        ["--model-dir", "/tmp/model", "--log-uri", "/tmp/logs"],
+        "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/v1/models/model:predict', "
+        'b\'{"instances": [{"x": 4}]}\').read().decode())',
+        '{"predictions":[{"prediction":8.0}],"model_name":"model","model_version":""}',
+    ),
+}
+
+
 @pytest.mark.parametrize("target", SERVICES, ids=lambda target: target.name, indirect=True)
 def test_service_answers_with_a_read_only_root(target: Target) -> None:
+    arguments, ask, expected = ASKED[target.name]
     name = f"penstock-test-{target.name}-{time.monotonic_ns()}"
-    ask = (
-        "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:5000/health').read().decode())"
-    )
-    command = [*target.command, "--workers", "1"]
+    command = [*target.command, *arguments]
+    if target.name == "serving":
+        command = ["sh", "-c", 'python -c "$0" && exec "$@"', SERVE_A_MODEL, *command]
     docker("run", "--detach", "--name", name, "--workdir=/tmp", *HARDENED, target.reference, *command)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while True:
             ended = subprocess.run(
                 ["docker", "exec", name, "python", "-c", ask], capture_output=True, text=True, check=False
             )
-            if ended.stdout.strip() == "OK" or time.monotonic() > deadline:
+            if ended.stdout.strip() == expected or time.monotonic() > deadline:
                 break
             time.sleep(1)
-        assert ended.stdout.strip() == "OK", docker("logs", name)[-3000:]
+        assert ended.stdout.strip() == expected, docker("logs", name)[-3000:]
+        docker("stop", "--time", "60", name)
+        stopped = docker("inspect", "--format", "{{.State.ExitCode}}", name).strip()
+        assert target.name != "serving" or stopped == "0"
     finally:
         docker("rm", "--force", name)
 

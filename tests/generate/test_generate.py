@@ -169,6 +169,7 @@ def test_reference_names_every_section_and_the_model_settings() -> None:
 def test_reference_of_environments_has_a_row_with_a_meaning_for_every_key() -> None:
     reference = environment_yaml_reference()
     keys = {"top": Environment, **sections_of(Environment)}
+    keys |= {f"serving.{name}": model for name, model in sections_of(keys["serving"]).items()}
     wanted = {(name, key) for name, model in keys.items() for key in model.model_fields}
     wanted -= {("top", "name"), *(("top", name) for name in keys)}
     shown = set()

@@ -54,7 +54,26 @@ def test_change_of_what_is_not_in_the_image_changes_none(copy: Project, name: st
 
 
 def test_change_of_step_io_changes_every_step(copy: Project) -> None:
-    assert changed(copy, "components/step_io/logs.py") == set(STEPS)
+    assert changed(copy, "components/step_io/logs.py") == {*STEPS, "serving"}
+
+
+def test_image_of_a_service_of_ours_changes_with_its_code_and_its_command(copy: Project) -> None:
+    assert "serving" in changed(copy, "components/prediction_service/batching.py")
+    assert "serving" in changed(copy, "components/serving_model/rows.py")
+    assert changed(copy, "components/prediction_service/README.md") == set()
+    before = tags(copy)
+    path = copy.images / "images.yaml"
+    path.write_text(path.read_text().replace("prediction_service.server]", "prediction_service.server, --x]"))
+    assert {name for name, tag in tags(copy).items() if before[name] != tag} == {"serving"}
+
+
+def test_context_of_a_service_holds_the_code_that_it_names() -> None:
+    images = Images(HERE)
+    serving, mlflow = all_targets(HERE, images, ["serving", "mlflow"])
+    code = {name for name in step_context(HERE, images, serving) if name.startswith("code/")}
+    folders = {name.split("/")[3] for name in code if name.count("/") > 3}
+    assert folders == {"prediction_service", "serving_model", "step_io"}
+    assert set(step_context(HERE, images, mlflow)) == {"Dockerfile", "finish.py", "bootstrap.txt"}
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "finish.py", "bootstrap.txt"])

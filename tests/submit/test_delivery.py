@@ -16,8 +16,9 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from penstock.argument_checks import check_arguments
 from penstock.compile_pipeline import compile_pipeline
 from penstock.delivery import deliver
-from penstock.environment_models import Notifications, Secret, Toleration
+from penstock.environment_models import Notifications, Secret, Serving, Toleration
 from penstock.errors import UserError
+from penstock.serving_environment import account_of
 from tests.submit.conftest import REGISTRY
 
 SECRET = Secret(name="store-keys", variables={"AWS_ACCESS_KEY_ID": "id"}, steps=["extract_data"])
@@ -301,3 +302,18 @@ def test_publish_without_the_keys_names_the_variable(checkout):
     done = penstock(checkout, "app", "publish", "taxi", "--env", "stage")
     assert done.returncode == 2
     assert "the environment variable A is not set" in done.stderr
+
+
+def test_a_rollout_gets_where_models_are_served_and_runs_as_who_may_deploy(project, environment, lock):
+    image = f"{REGISTRY}/serving@sha256:{'0' * 64}"
+    serving = Serving(
+        kind="kubernetes", logs="s3://bucket/requests", deployer="penstock-deployer", image=image
+    )
+    there = environment.model_copy(update={"serving": serving, "service_account": "penstock"})
+    delivery = deliver(project, there, "rollout", "taxi", lock_path=lock, publish=False)
+    given = delivery.arguments
+    assert (given["model_name"], given["logs"], given["replicas"]) == ("taxi", "s3://bucket/requests/taxi", 1)
+    assert given["serving_target"]["image"] == image
+    assert given["state_uri"].endswith("/rollouts/taxi.sqlite")
+    assert account_of(there, given) == "penstock-deployer"
+    assert account_of(there, {"source": ""}) == "penstock"

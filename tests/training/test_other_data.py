@@ -41,6 +41,13 @@ def test_table_becomes_a_registered_model_with_no_python(home, tmp_path, task):
     assert evaluation["overall"]["challenger"][metric]["value"] > at_least
     assert result.step("register-model")["record"]["results"]["promoted"] is True
 
+    batch = home("run", "batch_prediction", "--app", app, "--json", "--set", "key=[Customer ID]")
+    assert batch.code == 0, batch.stderr
+    predicted = batch.step("predict-batch")["record"]
+    assert (predicted["results"]["rows"], predicted["results"]["unscored"]) == (1500, 0)
+    manifest = json.loads((Path(predicted["outputs"]["predictions"]) / "manifest.json").read_text())
+    assert (manifest["rows"], manifest["keys"], manifest["model"]["version"]) == (1500, ["Customer ID"], "1")
+
 
 def test_new_app_is_four_commands_away(home, tmp_path):
     table = tmp_path / "customers.csv"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from penstock.components.evaluate_model.outcomes import Outcome, Scored
-from penstock.components.evaluate_model.slices import Slicing
+from penstock.components.row_slices.slices import Slicing
 
 NONE = np.empty(0)
 NO_CODES = np.empty(0, np.int32)

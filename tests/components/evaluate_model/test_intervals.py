@@ -7,7 +7,7 @@ from sklearn import metrics as sk
 from penstock.components.evaluate_model import bootstrap, intervals, ranking, weights
 from penstock.components.evaluate_model.outcomes import MEASURES
 from penstock.components.evaluate_model.scorers import SCORERS
-from penstock.components.evaluate_model.slices import everything
+from penstock.components.row_slices.slices import everything
 from tests.components.evaluate_model import samples
 
 

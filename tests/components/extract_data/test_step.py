@@ -48,3 +48,18 @@ def test_a_fault_ends_with_code_2_and_nothing_written(tmp_path, write, capsys):
 def test_wrong_settings_end_with_code_2(tmp_path, write):
     parameters = {"source": write("a.csv", "a\n1\n"), "fingerprint": "", "rows_per_shard": 0}
     assert execute(run, "extract_data", executor_input(tmp_path / "task", parameters, outputs=OUTPUTS)) == 2
+
+
+def test_no_rows_are_a_shard_with_the_columns_where_they_are_allowed(tmp_path, write):
+    for name, settings in {
+        "a": {"source": write("a.csv", "t,v\n")},
+        "b": {"source": write("b.csv", "t,v\n86400,x\n"), "event_time": "t", "since": "1980-01-01"},
+    }.items():
+        task = tmp_path / name
+        parameters = {"fingerprint": "", "allow_empty": True, **settings}
+        assert execute(run, "extract_data", executor_input(task, parameters, outputs=OUTPUTS)) == 0
+        results, artifacts = read_outputs(task)
+        assert (results["rows"], results["columns"], results["watermark"]) == (0, 2, "")
+        assert [path.name for path in artifacts["dataset"].iterdir()] == ["part-00000.parquet"]
+        table = pq.read_table(artifacts["dataset"])
+        assert (table.num_rows, table.column_names) == (0, ["t", "v"])

@@ -100,6 +100,14 @@ def test_the_version_tells_its_lineage(registry: Registry) -> None:
     }
 
 
+def test_a_model_that_is_to_be_rolled_out_challenges_the_champion(registry: Registry) -> None:
+    assert registry.register(challenge=True)["promoted"]  # there is no champion to roll it out beside
+    outputs = registry.register(b"\0better", run_id="run-2", fingerprint="g" * 64, challenge=True)
+    assert (outputs["version"], outputs["promoted"]) == ("2", False)
+    assert registry.aliases() == {"champion": 1, "challenger": 2}
+    assert "a rollout promotes it" in registry.artifacts["card_markdown"].read_text()
+
+
 def test_the_next_model_pushes_the_champion_to_previous(registry: Registry) -> None:
     registry.register()
     outputs = registry.register(b"\0better", run_id="run-2", fingerprint="g" * 64, champion_version="1")

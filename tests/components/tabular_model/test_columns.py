@@ -9,11 +9,22 @@ def test_kinds_come_from_the_schema_unless_settings_say_otherwise(tmp_path):
     types = {"fare": "FLOAT", "area": "CATEGORY", "hour": "INT", "note": "BYTES", "tips": "FLOAT"}
     found = read_inputs(write_schema(tmp_path, types), {"tips"}, {"hour": "categorical", "note": "text"})
     assert found == [
-        RawInput("fare", "float64", "numeric"),
-        RawInput("area", "float64", "categorical"),
-        RawInput("hour", "float64", "categorical"),
-        RawInput("note", "string", "text"),
+        RawInput("fare", "float64", "numeric", "float"),
+        RawInput("area", "float64", "categorical", "int"),
+        RawInput("hour", "float64", "categorical", "int"),
+        RawInput("note", "string", "text", "string"),
     ]
+
+
+def test_what_a_request_must_hold_comes_from_the_schema(tmp_path):
+    text = (
+        'feature { name: "a" type: INT presence { min_fraction: 1.0 min_count: 1 } } '
+        'feature { name: "b" type: INT bool_domain {} presence { min_fraction: 0.95 } } '
+        'feature { name: "c" type: BYTES }'
+    )
+    (tmp_path / "schema.pbtxt").write_text(text)
+    found = {one.name: (one.type, one.required) for one in read_inputs(tmp_path, set())}
+    assert found == {"a": ("int", True), "b": ("bool", False), "c": ("string", False)}
 
 
 def test_deprecated_columns_are_no_inputs(tmp_path):

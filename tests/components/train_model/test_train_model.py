@@ -56,7 +56,36 @@ def test_step_writes_exactly_the_declared_outputs(tmp_path):
         "model",
         "report",
     ]
-    assert sorted(path.name for path in artifacts["model"].iterdir()) == ["model.json", "saved_model"]
+    assert sorted(path.name for path in artifacts["model"].iterdir()) == [
+        "examples.json",
+        "model.json",
+        "saved_model",
+    ]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_examples_are_rows_of_the_schema_with_the_answers_of_the_saved_model(tmp_path, task):
+    from penstock.components.serving_model.answers import answers
+    from penstock.components.serving_model.folder import ModelFolder
+    from penstock.components.serving_model.predictor import Predictor
+    from penstock.components.serving_model.rows import columns_of
+
+    text = step_input(tmp_path, task)
+    schema = tmp_path / "in/schema/schema.pbtxt"
+    schema.write_text(schema.read_text().replace('"amount"', '"amount" presence { min_fraction: 1.0 }'))
+    assert execute(run, "train_model", text) == 0
+    folder = ModelFolder.read(tmp_path / "model")
+    assert [found.name for found in folder.inputs if found.required] == ["amount"]
+    assert len(folder.examples) == 16
+    assert {type(row["count"]) for row in folder.examples} == {int}
+    assert {type(row["member"]) for row in folder.examples} == {bool}
+    assert None in [row["color"] for row in folder.examples]  # missing in a tenth of the rows
+    found = answers(folder, Predictor(folder).predict(columns_of(folder.examples, folder.inputs)))
+    for answer, stored in zip(found, folder.example_answers, strict=True):
+        assert answer.pop("label", None) == stored.pop("label", None)
+        assert answer.keys() == stored.keys()
+        for name, value in stored.items():
+            assert answer[name] == pytest.approx(value, rel=1e-5, abs=1e-6)
 
 
 def test_metrics_stand_in_the_file_and_in_the_metadata(tmp_path):

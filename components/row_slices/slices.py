@@ -4,14 +4,16 @@ import difflib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from penstock.components.evaluate_model.outcomes import Codes
 from penstock.components.step_io.errors import StepError
+
+Codes: TypeAlias = NDArray[np.int32]
 
 MISSING = "(missing)"
 OTHER = "(other)"

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from penstock.components.evaluate_model.slices import Slicing, make_slicings, read_slices
+from penstock.components.row_slices.slices import Slicing, make_slicings, read_slices
 from penstock.components.step_io.errors import StepError
 
 

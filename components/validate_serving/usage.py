@@ -1,0 +1,23 @@
+"""What a server uses, as it tells in its Prometheus metrics (the process collector of prometheus_client)."""
+
+import re
+from dataclasses import dataclass
+
+from penstock.components.validate_serving.clients import get
+
+SAMPLE = re.compile(r"^(process_resident_memory_bytes|process_cpu_seconds_total)\s+(\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Memory in bytes, and seconds of CPU time since the start; None where the server tells neither."""
+
+    memory: float | None
+    cpu_s: float | None
+
+
+def read_usage(base: str) -> Usage:
+    """Read a server's usage."""
+    status, text = get(f"{base}/metrics")
+    found = {name: float(value) for name, value in SAMPLE.findall(text)} if status == 200 else {}
+    return Usage(found.get("process_resident_memory_bytes"), found.get("process_cpu_seconds_total"))
