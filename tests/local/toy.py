@@ -204,12 +204,11 @@ class Toy:
         components = root / "components"
         components.mkdir()
         (components / "__init__.py").touch()
-        for shared in ("step_io", "html_report", "tabular_model", "source_files", "gate"):
-            if (REPOSITORY / "components" / shared).is_dir():
+        for module in (REPOSITORY / "components").iterdir():
+            is_shared = (module / "__init__.py").exists() and not (module / "spec.py").exists()
+            if is_shared or module.name == "gate":
                 shutil.copytree(
-                    REPOSITORY / "components" / shared,
-                    components / shared,
-                    ignore=shutil.ignore_patterns("__pycache__"),
+                    module, components / module.name, ignore=shutil.ignore_patterns("__pycache__")
                 )
         write(components / "wording" / "__init__.py", "")
         write(components / "wording" / "behave.py", BEHAVE)
