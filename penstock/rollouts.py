@@ -10,13 +10,13 @@ A look is a run of the pipeline `rollout`. What people do by hand is done at onc
 import getpass
 import json
 import os
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from penstock.control_stack import ask_control
 from penstock.environment_models import Environment
 from penstock.errors import UserError
 from penstock.project import Project
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from penstock.local.account import Watcher
 
 PIPELINE = "rollout"
-CONTROL = "control"
 MODULE = "penstock.components.rollout_control.by_hand"
 LOCAL = "local"
 
@@ -118,22 +117,9 @@ def change(place: Place, action: str, tell: Tell, version: str = "", why: str = 
     Raises:
         UserError: It cannot be done, with the reason.
     """
-    from penstock.local.envs import ensure_stacks
-    from penstock.local.processes import step_environment
-    from penstock.local.python_path import python_path
-
-    python = ensure_stacks(place.project, [CONTROL], tell=tell)[CONTROL]
-    command = [str(python), "-m", MODULE, action, "--registry-uri", place.registry_uri]
-    command += ["--model", place.model, "--target", json.dumps(place.target), "--version", version]
-    command += ["--by", _who(), "--why", why]
-    env = step_environment(python, PYTHONPATH=str(python_path(place.project)))
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if done.returncode == UserError.exit_code:
-        raise UserError(done.stderr.strip().splitlines()[-1])
-    if done.returncode:
-        raise UserError(f"{action} of {place.model} ended in a fault:\n{done.stderr.strip()[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    arguments = [action, "--registry-uri", place.registry_uri, "--model", place.model]
+    arguments += ["--target", json.dumps(place.target), "--version", version, "--by", _who(), "--why", why]
+    return ask_control(place.project, MODULE, arguments, f"{action} of {place.model}", tell)
 
 
 def check_running(place: Place) -> None:
