@@ -72,7 +72,7 @@ def test_context_of_a_service_holds_the_code_that_it_names() -> None:
     serving, mlflow = all_targets(HERE, images, ["serving", "mlflow"])
     code = {name for name in step_context(HERE, images, serving) if name.startswith("code/")}
     folders = {name.split("/")[3] for name in code if name.count("/") > 3}
-    assert folders == {"prediction_service", "serving_model", "step_io"}
+    assert folders == {"prediction_service", "serving_model", "explanations", "step_io"}
     assert set(step_context(HERE, images, mlflow)) == {"Dockerfile", "finish.py", "bootstrap.txt"}
 
 
@@ -87,7 +87,7 @@ def test_what_images_yaml_leaves_out_of_a_stack_changes_the_images_on_it(copy: P
     path.write_text(path.read_text().replace("without: [libclang,", "without: [absl-py, libclang,"))
     after = tags(copy)
     stacks = {stack for step, stack in Images(copy).stacks.items() if before[step] != after[step]}
-    assert stacks == {"tfdv", "tensorflow"}
+    assert stacks == {"tfdv", "tensorflow", "serving"}
 
 
 def test_another_base_changes_all_images(copy: Project) -> None:

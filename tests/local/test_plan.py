@@ -39,7 +39,7 @@ def test_images_are_pinned_by_content() -> None:
         if "container" in executor
     ]
     assert not [name for name in names if name.endswith(":unpinned")]
-    assert len({image.name for image in images.values()}) == 14
+    assert len({image.name for image in images.values()}) == 16
 
 
 def test_shared_modules_are_found_in_what_a_step_imports() -> None:
