@@ -131,7 +131,7 @@ def test_ab_test_rolls_back_what_is_worse(tmp_path, analyze):
         current_weights=EVEN, outcomes=str(tmp_path / "outcomes"), rollout={"strategy": "ab_test"}
     )
     assert outputs["decision"] == "rollback"
-    assert outputs["reasons"][0].startswith("the challenger is worse, by 0.")
+    assert outputs["reasons"][0].startswith("the challenger is worse than the champion, by 0.")
 
 
 def test_split_that_is_not_as_told_is_believed_nothing(tmp_path, analyze):

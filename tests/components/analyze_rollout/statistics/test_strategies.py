@@ -85,8 +85,8 @@ def ab_test(champion, challenger, now=10_000.0, weights=None, **settings):
 @pytest.mark.parametrize(
     ("wins", "action", "words"),
     [
-        (1250, "promote", "the challenger is better, by 0.05 (at least 0.0"),
-        (750, "rollback", "the challenger is worse, by 0.05 (at least 0.0"),
+        (1250, "promote", "the challenger is better than the champion, by 0.05 (at least 0.0"),
+        (750, "rollback", "the challenger is worse than the champion, by 0.05 (at least 0.0"),
         (1000, "continue", "neither is better yet"),
     ],
 )
