@@ -23,7 +23,7 @@ from penstock.components.html_report.page import Column, Page
 from penstock.components.rollout_statistics.ab_test import decide_ab_test
 from penstock.components.rollout_statistics.bandit import decide_bandit
 from penstock.components.rollout_statistics.canary import decide_canary
-from penstock.components.rollout_statistics.guardrails import CHECKS
+from penstock.components.rollout_statistics.guardrails import checks_on
 from penstock.components.rollout_statistics.histograms import quantile_bins, radius
 from penstock.components.rollout_statistics.means import (
     Moments,
@@ -32,7 +32,7 @@ from penstock.components.rollout_statistics.means import (
     scale_of_effects,
 )
 from penstock.components.rollout_statistics.rates import log_e_two_rates, log_ratios, mix
-from penstock.components.rollout_statistics.settings import read_rollout
+from penstock.components.rollout_statistics.settings import Guardrails, read_rollout
 from penstock.components.rollout_statistics.traffic import Arm, Traffic
 
 REPEATS = 2_000
@@ -50,6 +50,7 @@ STAGES = (5, 25, 50, 100)
 LATENCY_BINS, GROUPS = 120, 10
 SPREAD = 0.4  # of log durations: p99 is 2.5 times the median
 DELAY = 1  # looks after which outcomes are known
+CHECKS = checks_on(Guardrails())
 ALPHA, BETA, MIN_EFFECT, ENOUGH = 0.05, 0.02, 0.01, 100  # the defaults of ab_test and bandit
 FLOORS = (0.01, 0.02, 0.05, 0.10)
 FLOOR = 0.05  # the default
@@ -162,7 +163,8 @@ class Ends:
 class Evidence:
     """The guardrail of errors, look by look: log likelihood ratios add up over the looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, needed: float) -> None:
+        self.needed = needed
         self.terms: Any = 0.0
         self.k1, self.n1, self.k0, self.n0 = (np.zeros(REPEATS, int) for _ in range(4))
         self.alone_k, self.alone_n = np.zeros(REPEATS, int), np.zeros(REPEATS, int)
@@ -173,12 +175,11 @@ class Evidence:
         self.terms = self.terms + log_ratios(*one, 1.2).sum(axis=-2)
         self.k1, self.n1, self.k0, self.n0 = self.k1 + k1, self.n1 + n1, self.k0 + k0, self.n0 + n0
         self.alone_k, self.alone_n = self.alone_k + k1 * (n0 == 0), self.alone_n + n1 * (n0 == 0)
-        needed = math.log(2 * CHECKS / ALPHA)
         rate1, rate0 = self.k1 / np.maximum(self.n1, 1), self.k0 / np.maximum(self.n0, 1)
         together = mix(self.terms)
-        harm = (together >= needed) & (rate1 - rate0 >= 0.001)
+        harm = (together >= self.needed) & (rate1 - rate0 >= 0.001)
         later = log_e_two_rates(self.alone_k, self.alone_n, self.k0, self.n0, 1.2)
-        harm |= (later >= needed) & (self.alone_k / np.maximum(self.alone_n, 1) - rate0 >= 0.001)
+        harm |= (later >= self.needed) & (self.alone_k / np.maximum(self.alone_n, 1) - rate0 >= 0.001)
         looks_bad = np.maximum(together, np.where(self.alone_n > 0, later, 0.0)) > 0
         return harm, looks_bad & (rate1 - rate0 >= 0.001)
 
@@ -243,7 +244,7 @@ def canary(case: Case, random: np.random.Generator) -> tuple[Ends, dict[str, Any
     action, look = np.full(REPEATS, "continue"), np.full(REPEATS, CANARY_LOOKS)
     served = np.zeros((REPEATS, CANARY_LOOKS), int)
     running = np.ones(REPEATS, bool)
-    evidence, guards = Evidence(), Stage()
+    evidence, guards = Evidence(math.log(2 * CHECKS / ALPHA)), Stage()
     latency, scores = latency_shares(case.slower), score_shares(case.moved)
     latency0, scores0 = latency_shares(1.0), score_shares(0.0)
     by_check = {name: np.zeros(REPEATS, bool) for name in ("errors", "latency", "scores", "outcome")}
@@ -290,7 +291,8 @@ def compare(case: Case, random: np.random.Generator, method: Method) -> tuple[En
     action, look = np.full(REPEATS, "continue"), np.full(REPEATS, looks)
     served = np.zeros((REPEATS, looks))
     running = np.ones(REPEATS, bool)
-    evidence = Evidence()
+    # The guardrail of outcomes is off, the challenger is never alone.
+    evidence = Evidence(math.log((CHECKS - 1) / ALPHA))
     sums = np.zeros((4, REPEATS))  # n1, wins1, n0, wins0, as far as known
     strata: list[tuple[Any, ...]] = []
     history: list[tuple[Any, ...]] = []
@@ -403,8 +405,7 @@ def row(strategy: str, case: Case, ends: Ends, requests: int) -> dict[str, Any]:
 
 def check_canary(history: list[tuple[Any, ...]], rollouts: int = 4) -> int:
     """Hold simulated looks against the strategy itself, for the guardrail of errors; return how many were compared."""
-    off = {"latency_ratio": 0, "nan_ratio": 0, "score_distance": 0, "outcome_drop": None}
-    settings = read_rollout({"canary": {"hold": "PT0S", "min_requests": 1}, "guardrails": off})
+    settings = read_rollout({"canary": {"hold": "PT0S", "min_requests": 1}})
     compared = 0
     for r in range(rollouts):
         for t in range(0, len(history), 9):
@@ -421,8 +422,7 @@ def check_canary(history: list[tuple[Any, ...]], rollouts: int = 4) -> int:
 
 def check_comparison(history: list[tuple[Any, ...]], ends: Ends, strategy: str, rollouts: int = 25) -> int:
     """Hold how A/B tests or bandits ended against the strategy itself; return how many agree."""
-    off = {"latency_ratio": 0, "nan_ratio": 0, "score_distance": 0}
-    settings = read_rollout({"strategy": strategy, "guardrails": off})
+    settings = read_rollout({"strategy": strategy})
     differing = 0
     for r in range(rollouts):
         t = int(ends.look[r])
@@ -592,7 +592,7 @@ def write(rows: list[dict[str, Any]], curves: dict[Any, Any], checks: dict[str, 
                 s, [(i + 1) * HORIZON / 1000 / len(c) for i in range(len(c))], list(c), dashed=s == "canary"
             )
             for (s, challenger), c in curves.items()
-            if challenger == name and "over" not in s
+            if challenger == name and s not in longer
         ]
         page.figure(
             charts.line(drawn, "thousand requests", "conversions lost so far", f"Challenger with {name}"),
