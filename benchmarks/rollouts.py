@@ -23,7 +23,7 @@ from penstock.components.html_report.page import Column, Page
 from penstock.components.rollout_statistics.ab_test import decide_ab_test
 from penstock.components.rollout_statistics.bandit import decide_bandit
 from penstock.components.rollout_statistics.canary import decide_canary
-from penstock.components.rollout_statistics.guardrails import CHECKS
+from penstock.components.rollout_statistics.guardrails import checks_on
 from penstock.components.rollout_statistics.histograms import quantile_bins, radius
 from penstock.components.rollout_statistics.means import (
     Moments,
@@ -32,7 +32,7 @@ from penstock.components.rollout_statistics.means import (
     scale_of_effects,
 )
 from penstock.components.rollout_statistics.rates import log_e_two_rates, log_ratios, mix
-from penstock.components.rollout_statistics.settings import read_rollout
+from penstock.components.rollout_statistics.settings import Guardrails, read_rollout
 from penstock.components.rollout_statistics.traffic import Arm, Traffic
 
 REPEATS = 2_000
@@ -50,14 +50,48 @@ STAGES = (5, 25, 50, 100)
 LATENCY_BINS, GROUPS = 120, 10
 SPREAD = 0.4  # of log durations: p99 is 2.5 times the median
 DELAY = 1  # looks after which outcomes are known
-ALPHA = 0.05
-# Name, requests between two looks, whether weights follow outcomes, requests of the one look of a fixed test.
+CHECKS = checks_on(Guardrails())
+ALPHA, BETA, MIN_EFFECT, ENOUGH = 0.05, 0.02, 0.01, 100  # the defaults of ab_test and bandit
+FLOORS = (0.01, 0.02, 0.05, 0.10)
+FLOOR = 0.05  # the default
+LONG = 400_000  # requests: beyond the end of a test that finds nothing, which gives all to the champion
+MAX_OUTCOMES = 200_000
+
+
+@dataclass(frozen=True)
+class Method:
+    """How two versions are compared.
+
+    Args:
+        name: Of the lines in the table.
+        requests: Between two looks.
+        adaptive: Whether weights follow the outcomes.
+        fixed: A test that looks once, by a t test, after this many requests; 0: at every look.
+        floor: Share that each arm of a bandit keeps.
+        horizon: Requests over which regret is counted.
+    """
+
+    name: str
+    requests: int = LOOK
+    adaptive: bool = False
+    fixed: int = 0
+    floor: float = FLOOR
+    horizon: int = HORIZON
+
+
 COMPARISONS = (
-    ("A/B test of fixed size", LOOK, False, FIXED),
-    ("A/B test", LOOK, False, 0),
-    ("bandit", LOOK, True, 0),
-    (f"A/B test, looks of {SOON}", SOON, False, 0),
-    (f"bandit, looks of {SOON}", SOON, True, 0),
+    Method("A/B test of fixed size", fixed=FIXED),
+    Method("A/B test"),
+    Method("bandit", adaptive=True),
+    Method(f"A/B test, looks of {SOON}", SOON),
+    Method(f"bandit, looks of {SOON}", SOON, adaptive=True),
+)
+OVER_LONG = (
+    Method(f"A/B test over {LONG:,}", horizon=LONG),
+    *(
+        Method(f"bandit over {LONG:,}, floor {floor:.0%}", adaptive=True, floor=floor, horizon=LONG)
+        for floor in FLOORS
+    ),
 )
 
 
@@ -96,11 +130,14 @@ TEST_CASES = (
 )
 
 
-JOBS = [(None, case) for case in CANARY_CASES] + [
-    (comparison, case)
-    for comparison in COMPARISONS
-    for case in TEST_CASES
-    if comparison[1] == LOOK or case.conversions != RATE
+LONG_CASES = (
+    Case("2 points more conversions", RATE + 0.02),
+    Case("1.5 points more conversions", RATE + 0.015),
+)
+JOBS: list[tuple[Method | None, Case]] = [
+    *((None, case) for case in CANARY_CASES),
+    *((method, case) for method in COMPARISONS for case in TEST_CASES),
+    *((method, case) for method in OVER_LONG for case in LONG_CASES),
 ]
 
 
@@ -126,7 +163,8 @@ class Ends:
 class Evidence:
     """The guardrail of errors, look by look: log likelihood ratios add up over the looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, needed: float) -> None:
+        self.needed = needed
         self.terms: Any = 0.0
         self.k1, self.n1, self.k0, self.n0 = (np.zeros(REPEATS, int) for _ in range(4))
         self.alone_k, self.alone_n = np.zeros(REPEATS, int), np.zeros(REPEATS, int)
@@ -137,12 +175,11 @@ class Evidence:
         self.terms = self.terms + log_ratios(*one, 1.2).sum(axis=-2)
         self.k1, self.n1, self.k0, self.n0 = self.k1 + k1, self.n1 + n1, self.k0 + k0, self.n0 + n0
         self.alone_k, self.alone_n = self.alone_k + k1 * (n0 == 0), self.alone_n + n1 * (n0 == 0)
-        needed = math.log(2 * CHECKS / ALPHA)
         rate1, rate0 = self.k1 / np.maximum(self.n1, 1), self.k0 / np.maximum(self.n0, 1)
         together = mix(self.terms)
-        harm = (together >= needed) & (rate1 - rate0 >= 0.001)
+        harm = (together >= self.needed) & (rate1 - rate0 >= 0.001)
         later = log_e_two_rates(self.alone_k, self.alone_n, self.k0, self.n0, 1.2)
-        harm |= (later >= needed) & (self.alone_k / np.maximum(self.alone_n, 1) - rate0 >= 0.001)
+        harm |= (later >= self.needed) & (self.alone_k / np.maximum(self.alone_n, 1) - rate0 >= 0.001)
         looks_bad = np.maximum(together, np.where(self.alone_n > 0, later, 0.0)) > 0
         return harm, looks_bad & (rate1 - rate0 >= 0.001)
 
@@ -207,7 +244,7 @@ def canary(case: Case, random: np.random.Generator) -> tuple[Ends, dict[str, Any
     action, look = np.full(REPEATS, "continue"), np.full(REPEATS, CANARY_LOOKS)
     served = np.zeros((REPEATS, CANARY_LOOKS), int)
     running = np.ones(REPEATS, bool)
-    evidence, guards = Evidence(), Stage()
+    evidence, guards = Evidence(math.log(2 * CHECKS / ALPHA)), Stage()
     latency, scores = latency_shares(case.slower), score_shares(case.moved)
     latency0, scores0 = latency_shares(1.0), score_shares(0.0)
     by_check = {name: np.zeros(REPEATS, bool) for name in ("errors", "latency", "scores", "outcome")}
@@ -242,28 +279,20 @@ def canary(case: Case, random: np.random.Generator) -> tuple[Ends, dict[str, Any
         guards.begin(new)
         if not running.any():
             break
-    ends = _ends(case, action, look, served)
+    ends = _ends(case, action, look, served, LOOK, HORIZON)
     return ends, {"by_check": {k: float(v.mean()) for k, v in by_check.items()}, "history": history}
 
 
-def compare(
-    case: Case, random: np.random.Generator, requests: int, adaptive: bool, fixed: int = 0
-) -> tuple[Ends, list[tuple[Any, ...]]]:
-    """Simulate A/B tests or, with `adaptive`, bandits; outcomes are known a look later.
-
-    Args:
-        case: What is true.
-        random: Generator.
-        requests: Between two looks.
-        adaptive: Whether the weights follow the outcomes.
-        fixed: An A/B test that looks once, by a t test, after this many requests; 0: at every look.
-    """
-    looks = HORIZON // requests
+def compare(case: Case, random: np.random.Generator, method: Method) -> tuple[Ends, list[tuple[Any, ...]]]:
+    """Simulate A/B tests or bandits; outcomes are known a look later."""
+    requests, adaptive, fixed, floor = method.requests, method.adaptive, method.fixed, method.floor
+    looks = method.horizon // requests
     weight = np.full(REPEATS, 0.5)
     action, look = np.full(REPEATS, "continue"), np.full(REPEATS, looks)
     served = np.zeros((REPEATS, looks))
     running = np.ones(REPEATS, bool)
-    evidence = Evidence()
+    # The guardrail of outcomes is off, the challenger is never alone.
+    evidence = Evidence(math.log((CHECKS - 1) / ALPHA))
     sums = np.zeros((4, REPEATS))  # n1, wins1, n0, wins0, as far as known
     strata: list[tuple[Any, ...]] = []
     history: list[tuple[Any, ...]] = []
@@ -283,30 +312,32 @@ def compare(
         known = strata[t - DELAY]
         sums += known
         one, zero = Moments(sums[0], sums[1], sums[1]), Moments(sums[2], sums[3], sums[3])
-        enough = np.minimum(one.n, zero.n) >= (50 if adaptive else 100)
+        enough = np.minimum(one.n, zero.n) >= ENOUGH
         if fixed:
             sd = np.sqrt(one.variance / np.maximum(one.n, 1) + zero.variance / np.maximum(zero.n, 1))
             z = (one.mean - zero.mean) / np.maximum(sd, 1e-12)
             now = np.full(REPEATS, (t + 1 - DELAY) * requests >= fixed)
             better, worse, no_use = now & (z > 1.96), now & (z < -1.96), now & (np.abs(z) <= 1.96)
         else:
-            tau = scale_of_effects(zero, 0.01)
-            low, high, value = (np.full(REPEATS, x) for x in (-np.inf, np.inf, 0.0))
+            some = np.flatnonzero(running)
             if adaptive:
-                some = np.flatnonzero(running)
                 parts = [
                     np.stack([look[i][some] for look in strata[: t + 1 - DELAY]], axis=1) for i in range(4)
                 ]
                 arms = Moments(parts[0], parts[1], parts[1]), Moments(parts[2], parts[3], parts[3])
-                found = difference_by_period(*arms, tau[some], ALPHA)
-                value[some], low[some], high[some] = found.value, found.low, found.high
             else:
-                value, low, high, _ = difference(one, zero, tau, ALPHA)
-            better = enough & (low > 0) & (value >= 0.01) & ~doubt
+                arms = tuple(Moments(*(x[some] for x in (m.n, m.total, m.squares))) for m in (one, zero))
+            test = difference_by_period if adaptive else difference
+            tau = scale_of_effects(zero, MIN_EFFECT)[some]
+            value, low, high, at_most = (np.full(REPEATS, x) for x in (0.0, -np.inf, np.inf, np.inf))
+            value[some], low[some], high[some], _ = test(*arms, tau, 2 * ALPHA)
+            at_most[some] = test(*arms, MIN_EFFECT, 2 * BETA).high
+            better = enough & (low > 0) & (value >= MIN_EFFECT) & ~doubt
             worse = (enough & (high < 0)) | harm
-            no_use = enough & (high < 0.01)
-            if adaptive:
-                no_use |= enough & (best_share(one, zero) < 0.01)
+            no_use = enough & (at_most < MIN_EFFECT)
+            over = np.full(REPEATS, sums[0][0] + sums[2][0] >= MAX_OUTCOMES)
+            worse |= (no_use | over) & doubt
+            no_use |= over
         for name, reached in (("rollback", worse), ("promote", better), ("stop", no_use)):
             new = running & reached
             action[new], look[new] = name, t + 1
@@ -314,8 +345,8 @@ def compare(
             running &= ~reached
         if adaptive:
             at = running & enough
-            weight[at] = np.round(0.05 + 0.9 * best_share(one, zero), 2)[at]
-    return _ends(case, action, look, served), history
+            weight[at] = np.round(floor + (1 - 2 * floor) * best_share(one, zero), 2)[at]
+    return _ends(case, action, look, served, requests, method.horizon), history
 
 
 def best_share(one: Moments, zero: Moments) -> Any:
@@ -328,9 +359,8 @@ def best_share(one: Moments, zero: Moments) -> Any:
     return norm.cdf((means[0] - means[1]) / np.sqrt(variances[0] + variances[1]))
 
 
-def _ends(case: Case, action: Any, look: Any, served: Any) -> Ends:
+def _ends(case: Case, action: Any, look: Any, served: Any, requests: int, horizon: int) -> Ends:
     """Count what was lost: each request on the worse arm until the decision and, as decided, up to the horizon."""
-    requests = HORIZON // served.shape[1] if served.shape[1] != CANARY_LOOKS else LOOK
     after = np.arange(served.shape[1])[None, :] >= look[:, None]
     decided = (action != "continue")[:, None]
     to_challenger = np.where(after & decided, np.where(action == "promote", requests, 0)[:, None], served)
@@ -338,8 +368,21 @@ def _ends(case: Case, action: Any, look: Any, served: Any) -> Ends:
     lost = np.maximum(gap, 0) * (requests - to_challenger) + np.maximum(-gap, 0) * to_challenger
     curve = lost.cumsum(1)
     exposed = np.where(after, 0, served).sum(1)
-    looks = HORIZON // requests
+    looks = horizon // requests
     return Ends(action, look, exposed, curve[:, looks - 1], curve[:, :looks].mean(0))
+
+
+def least_regret(case: Case, ends: Ends, requests: int) -> float:
+    """Return what any allocation loses at least that is decided by the test of these A/B tests.
+
+    The test ends when n1 n0 / (n1 + n0), summed over periods, is large enough for what has been seen, whoever got the
+    requests; a period adds at most as many as its worse arm got. Until the first outcomes are known nothing tells which one
+    that is: half of those requests are lost, on average over better and worse challengers, and add at most a quarter.
+    """
+    blind = (DELAY + 1) * requests
+    information = (ends.look - DELAY) * requests / 4
+    on_worse = blind / 2 + np.maximum(information - blind / 4, 0)
+    return float(abs(case.conversions - RATE) * on_worse.mean())
 
 
 def row(strategy: str, case: Case, ends: Ends, requests: int) -> dict[str, Any]:
@@ -356,13 +399,13 @@ def row(strategy: str, case: Case, ends: Ends, requests: int) -> dict[str, Any]:
         "requests_p95": int(np.quantile(decided, 0.95)),
         "exposed_median": int(np.median(ends.exposed)),
         "regret": round(float(ends.regret.mean()), 1),
+        "regret_stderr": round(float(ends.regret.std() / REPEATS**0.5), 1),
     }
 
 
 def check_canary(history: list[tuple[Any, ...]], rollouts: int = 4) -> int:
     """Hold simulated looks against the strategy itself, for the guardrail of errors; return how many were compared."""
-    off = {"latency_ratio": 0, "nan_ratio": 0, "score_distance": 0, "outcome_drop": None}
-    settings = read_rollout({"canary": {"hold": "PT0S", "min_requests": 1}, "guardrails": off})
+    settings = read_rollout({"canary": {"hold": "PT0S", "min_requests": 1}})
     compared = 0
     for r in range(rollouts):
         for t in range(0, len(history), 9):
@@ -379,8 +422,7 @@ def check_canary(history: list[tuple[Any, ...]], rollouts: int = 4) -> int:
 
 def check_comparison(history: list[tuple[Any, ...]], ends: Ends, strategy: str, rollouts: int = 25) -> int:
     """Hold how A/B tests or bandits ended against the strategy itself; return how many agree."""
-    off = {"latency_ratio": 0, "nan_ratio": 0, "score_distance": 0}
-    settings = read_rollout({"strategy": strategy, "guardrails": off})
+    settings = read_rollout({"strategy": strategy})
     differing = 0
     for r in range(rollouts):
         t = int(ends.look[r])
@@ -425,15 +467,19 @@ def _arm(requests: Any, errors: Any, n: Any = (), wins: Any = ()) -> Arm:
 def simulate(number: int) -> tuple[dict[str, Any], list[float], dict[str, float], int]:
     """Simulate one line of the table: return it, its curve of regret, harm by check, and how many looks were compared."""
     random = np.random.default_rng([0, number])
-    comparison, case = JOBS[number]
-    if comparison is None:
+    method, case = JOBS[number]
+    if method is None:
         ends, more = canary(case, random)
         line = row("canary", case, ends, LOOK)
         return line, ends.curve.tolist(), more["by_check"], check_canary(more["history"])
-    name, requests, adaptive, fixed = comparison
-    ends, history = compare(case, random, requests, adaptive, fixed)
-    compared = 0 if fixed else check_comparison(history, ends, "bandit" if adaptive else "ab_test")
-    return row(name, case, ends, requests), ends.curve.tolist(), {}, compared
+    ends, history = compare(case, random, method)
+    line = row(method.name, case, ends, method.requests)
+    if method.fixed or method.horizon != HORIZON:
+        return line, ends.curve.tolist(), {}, 0
+    if not method.adaptive:
+        line["least_regret"] = round(least_regret(case, ends, method.requests), 1)
+    compared = check_comparison(history, ends, "bandit" if method.adaptive else "ab_test")
+    return line, ends.curve.tolist(), {}, compared
 
 
 def main() -> None:
@@ -468,21 +514,20 @@ def find(rows: list[dict[str, Any]], strategy: str, challenger: str) -> dict[str
 
 
 def aims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what was aimed at and what came out; a stopped challenger has lost its traffic, too."""
+    """Return what was aimed at and what came out."""
     found = []
 
-    def add(aim: str, value: float, met: bool) -> None:
-        found.append({"aim": aim, "value": round(value, 4), "met": bool(met)})
+    def add(aim: str, value: float, met: bool, least: float | None = None) -> None:
+        found.append({"aim": aim, "value": round(value, 4), "met": bool(met), "least": least})
 
-    tests = [name for name, requests, _, fixed in COMPARISONS if not fixed and requests == LOOK]
+    tests = [method.name for method in COMPARISONS if not method.fixed]
     for strategy in ("canary", *tests):
         for harm in ("error rate doubled", "5 points fewer conversions"):
-            line = find(rows, strategy, harm)
-            value = line["rollback"] + line["stop"]
-            add(f"{strategy}: {harm}, taken off the traffic >= 99 %", value, value >= 0.99)
+            value = find(rows, strategy, harm)["rollback"]
+            add(f"{strategy}: {harm}, rolled back >= 99 %", value, value >= 0.99)
     for strategy in tests:
-        line = find(rows, strategy, "equal")
-        add(f"{strategy}: equal, promoted as better <= 5 %", line["promote"], line["promote"] <= 0.05)
+        value = find(rows, strategy, "equal")["promote"]
+        add(f"{strategy}: equal, promoted as better <= 5 %", value, value <= 0.05)
     for strategy in ("canary", *tests):
         value = find(rows, strategy, "equal")["rollback"]
         add(f"{strategy}: equal, rolled back <= 5 %", value, value <= 0.05)
@@ -490,8 +535,10 @@ def aims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     pairs.append((f"bandit, looks of {SOON}", f"A/B test, looks of {SOON}"))
     for ours, other in pairs:
         for effect in ("5 points more", "5 points fewer", "2 points more", "2 points fewer"):
-            one, zero = (find(rows, s, f"{effect} conversions")["regret"] for s in (ours, other))
-            add(f"{ours}: regret <= half of the {other}'s, {effect}", one / zero, one <= zero / 2)
+            one, zero = (find(rows, s, f"{effect} conversions") for s in (ours, other))
+            ratio = one["regret"] / zero["regret"]
+            least = round(zero["least_regret"] / zero["regret"], 4) if "least_regret" in zero else None
+            add(f"{ours}: regret <= half of the {other}'s, {effect}", ratio, ratio <= 0.5, least)
     return found
 
 
@@ -508,6 +555,8 @@ def write(rows: list[dict[str, Any]], curves: dict[Any, Any], checks: dict[str, 
         "horizon_requests": HORIZON,
         "canary_requests_per_stage": HOLD * LOOK,
         "alpha": ALPHA,
+        "beta": BETA,
+        "min_effect": MIN_EFFECT,
         "looks_compared_with_strategies": compared,
     }
     content = {"setting": setting, "rollouts": rows, "canary_harm_by_check": checks, "aims": aims(rows)}
@@ -524,10 +573,18 @@ def write(rows: list[dict[str, Any]], curves: dict[Any, Any], checks: dict[str, 
         f"|{'---|' * len(titles)}",
         *(f"| {' | '.join(r)} |" for r in table),
     ]
-    lines += ["", "| Aim | Found | Met |", "|---|---|---|"]
-    lines += [f"| {a['aim']} | {a['value']:g} | {'yes' if a['met'] else '**no**'} |" for a in aims(rows)]
+    lines += [
+        "",
+        "| Aim | Found | Met | Least that any allocation decided by this test reaches |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {a['aim']} | {a['value']:g} | {'yes' if a['met'] else '**no**'} | {a['least'] or ''} |"
+        for a in aims(rows)
+    ]
     (folder / "rollouts.md").write_text("\n".join(lines) + "\n")
     page = Page("Simulated rollouts", subtitle=f"{REPEATS:,} of each case, truth known")
+    longer = {method.name for method in OVER_LONG}
     for effect in ("5 points fewer", "5 points more", "2 points fewer", "2 points more"):
         name = f"{effect} conversions"
         drawn = [
@@ -535,7 +592,7 @@ def write(rows: list[dict[str, Any]], curves: dict[Any, Any], checks: dict[str, 
                 s, [(i + 1) * HORIZON / 1000 / len(c) for i in range(len(c))], list(c), dashed=s == "canary"
             )
             for (s, challenger), c in curves.items()
-            if challenger == name
+            if challenger == name and s not in longer
         ]
         page.figure(
             charts.line(drawn, "thousand requests", "conversions lost so far", f"Challenger with {name}"),

@@ -9,7 +9,13 @@ from penstock.components.analyze_rollout.assembly import bins_of, joined_by_peri
 from penstock.components.analyze_rollout.setup import Setup
 from penstock.components.analyze_rollout.store import Store
 from penstock.components.rollout_statistics.histograms import quantile, score_edges
-from penstock.components.rollout_statistics.means import Moments, difference, mean_bounds, scale_of_effects
+from penstock.components.rollout_statistics.means import (
+    Moments,
+    difference,
+    difference_by_period,
+    mean_bounds,
+    scale_of_effects,
+)
 from penstock.components.rollout_statistics.rates import rate_bounds
 from penstock.components.rollout_statistics.traffic import Traffic
 
@@ -20,7 +26,7 @@ FEWEST_TO_DRAW = 30  # outcomes: bands of fewer fill the picture
 
 
 def make_curves(traffic: Traffic, setup: Setup, store: Store) -> dict[str, Any]:
-    """Return hours since the first request, and by version: requests and rates, latency, outcomes."""
+    """Return seconds since the first request, and by version: requests and rates, latency, outcomes."""
     periods = traffic.period_starts
     if not len(periods):
         return {}
@@ -29,8 +35,8 @@ def make_curves(traffic: Traffic, setup: Setup, store: Store) -> dict[str, Any]:
     points = min(POINTS, (last - first) // length)
     edges = np.linspace(first, last, points + 1)
     place = np.searchsorted(edges, periods + length / 2) - 1
-    hours = [round(float(e - first) / 3600, 4) for e in edges[1:]]
-    found: dict[str, Any] = {"hours": hours, "first": first, "versions": {}}
+    seconds = [round(float(e - first), 1) for e in edges[1:]]
+    found: dict[str, Any] = {"seconds": seconds, "first": first, "versions": {}}
     for version, arm in traffic.arms.items():
         sums = {
             what: np.bincount(place, getattr(arm, what), points)
@@ -95,10 +101,23 @@ def _outcomes(store: Store, setup: Setup, edges: Any, length: int) -> dict[str, 
 
 
 def _difference(outcomes: dict[str, dict[str, Any]], setup: Setup) -> dict[str, list[float | None]]:
+    """Return the bounds on which the strategy decides: a bandit's come from differences within the intervals."""
+    bandit = setup.rollout.strategy == "bandit"
+    settings = setup.rollout.bandit if bandit else setup.rollout.ab_test
     zero, one = (outcomes[v]["moments"] for v in setup.versions)
-    tau = scale_of_effects(zero, setup.rollout.ab_test.min_effect)
-    test = difference(one, zero, tau, setup.rollout.ab_test.alpha)
-    shown = (np.minimum(one.n, zero.n) >= FEWEST_TO_DRAW) & np.isfinite(test.low)
+    tau = scale_of_effects(zero, settings.min_effect)
+    if bandit:
+        apart = (
+            Moments(*(np.diff(part, prepend=0) for part in (m.n, m.total, m.squares))) for m in (one, zero)
+        )
+        up_to = np.tri(len(zero.n))  # row i holds the intervals up to i
+        one, zero = (Moments(*(part * up_to for part in (m.n, m.total, m.squares))) for m in apart)
+        test = difference_by_period(one, zero, tau, 2 * settings.alpha)
+        fewest = np.minimum(one.n.sum(axis=1), zero.n.sum(axis=1))
+    else:
+        test = difference(one, zero, tau, 2 * settings.alpha)
+        fewest = np.minimum(one.n, zero.n)
+    shown = (fewest >= FEWEST_TO_DRAW) & np.isfinite(test.low)
     return {
         name: [float(v) if s else None for v, s in zip(values, shown, strict=True)]
         for name, values in (("value", test.value), ("low", test.low), ("high", test.high))

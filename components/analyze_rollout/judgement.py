@@ -17,6 +17,11 @@ from penstock.components.rollout_statistics.shadow import decide_shadow
 from penstock.components.rollout_statistics.traffic import Traffic
 
 MOST_REASONS = 20
+THE_ID = "`request_id` must be what the service returned as x-request-id"
+A_LINE = (
+    'files of lines such as {"request_id": "…", "outcome": 1, "time": "2026-11-21T18:00:00Z"} (.jsonl or .parquet), '
+    f"whose {THE_ID}"
+)
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,9 @@ class Judgement:
     verdict: str
 
 
-def judge(traffic: Traffic, setup: Setup, store: Store, has_outcomes: bool) -> Judgement:
+def judge(traffic: Traffic, setup: Setup, store: Store, outcomes: str) -> Judgement:
     """Let the strategy decide; without a request of the challenger there is nothing to decide."""
-    warnings = warnings_of(setup, store, traffic, has_outcomes)
+    warnings = warnings_of(setup, store, traffic, outcomes)
     if not any(traffic.arms[v].requests.sum() for v in setup.versions):
         reason = "there are no logs of these versions yet: nothing is judged"
         decision = Decision(CONTINUE, dict(setup.weights), (reason,))
@@ -61,7 +66,7 @@ def decide(traffic: Traffic, setup: Setup, store: Store) -> Decision:
     return decide_canary(traffic, setup.weights, setup.champion, one, rollout)
 
 
-def warnings_of(setup: Setup, store: Store, traffic: Traffic, has_outcomes: bool) -> tuple[str, ...]:
+def warnings_of(setup: Setup, store: Store, traffic: Traffic, outcomes: str) -> tuple[str, ...]:
     """Return a sentence for everything in the logs that could not be used."""
     noted = store.noted()
     said = []
@@ -87,11 +92,33 @@ def warnings_of(setup: Setup, store: Store, traffic: Traffic, has_outcomes: bool
     ):
         if noted.get(note):
             said.append(f"{noted[note]:,} {what}")
-    if setup.rollout.needs_outcomes and not has_outcomes:
-        said.append(
-            f"outcomes is empty: without any, the strategy {setup.rollout.strategy} cannot find a winner"
-        )
+    if setup.rollout.needs_outcomes:
+        said += _missing_outcomes(setup, store, traffic, outcomes)
     return tuple(said)
+
+
+def _missing_outcomes(setup: Setup, store: Store, traffic: Traffic, outcomes: str) -> list[str]:
+    """Return what is missing for a comparison by outcomes, and how it comes there."""
+    strategy = setup.rollout.strategy
+    if not outcomes:
+        return [
+            f"the strategy {strategy} needs outcomes, and `outcomes` is empty: name the folder "
+            f"(`serving.outcomes` of the environment file) of {A_LINE}"
+        ]
+    n, known = store.rows("SELECT COUNT(*), COUNT(r.id) FROM outcomes LEFT JOIN requests AS r USING (id)")[0]
+    if not n:
+        return [f"the strategy {strategy} needs outcomes, and {outcomes} has none yet: write {A_LINE} there"]
+    if not known:
+        return [f"none of the {n:,} outcomes in {outcomes} is of a request in the logs: {THE_ID}"]
+    if not any(arm.all_outcomes.n for arm in traffic.arms.values()):
+        return [
+            f"none of the {known:,} outcomes of these versions came within `outcome.window` "
+            f"({setup.rollout.outcome.window}) after its request"
+        ]
+    none = [
+        v for v in setup.versions if traffic.arms[v].requests.sum() and not traffic.arms[v].all_outcomes.n
+    ]
+    return [f"none of the outcomes in {outcomes} is of a request to version {v!r}: {THE_ID}" for v in none]
 
 
 def jsonable(value: Any) -> Any:

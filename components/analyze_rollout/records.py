@@ -13,6 +13,7 @@ from penstock.components.rollout_statistics.settings import Segment
 GRPC_ERRORS = frozenset({2, 4, 8, 12, 13, 14, 15})
 GRPC_REFUSALS = frozenset({1, 3, 5, 6, 7, 9, 10, 11, 16})
 MISSING = "(missing)"
+LARGEST_OUTCOME = 1e100  # beyond, sums of squares overflow
 LONGEST_VALUE = 60  # characters of a segment's value
 
 
@@ -61,8 +62,9 @@ def read_request(record: Mapping[str, Any]) -> Request:
     if not isinstance(record, Mapping):
         raise ValueError("not an object")
     status = record.get("status")
-    if not isinstance(status, int) or isinstance(status, bool):
+    if not _is_number(status) or not float(status).is_integer():
         raise ValueError("without a whole number as status")
+    status = int(status)  # a column with gaps has 200.0
     grpc = record.get("protocol") == "grpc" and 0 <= status <= 16
     scores = record.get("scores") or []
     if not isinstance(scores, (list, tuple)):
@@ -76,7 +78,7 @@ def read_request(record: Mapping[str, Any]) -> Request:
         str(record.get("model") or ""),
         status in GRPC_ERRORS if grpc else status >= 500,
         status in GRPC_REFUSALS if grpc else 400 <= status < 500,
-        float(duration) if _is_number(duration) and duration >= 0 else None,
+        float(duration) if _is_number(duration) and 0 <= duration < math.inf else None,
         [float(s) if _is_number(s) else math.nan for s in scores],
         str(labels[0]) if labels else None,
         _first_row(record.get("instances")),
@@ -94,8 +96,8 @@ def read_outcome(record: Mapping[str, Any], kind: str) -> OutcomeRecord:
     value = record.get("outcome")
     if isinstance(value, bool):
         value = int(value)
-    if not _is_number(value):
-        raise ValueError("without a number as outcome")
+    if not _is_number(value) or abs(value) > LARGEST_OUTCOME:
+        raise ValueError("without a finite number as outcome")
     if kind == "binary" and value not in (0, 1):
         raise ValueError(f"with the outcome {value!r}, where 0 or 1 is expected")
     return OutcomeRecord(seconds(record.get("time")), _text(record, "request_id"), float(value))

@@ -1,10 +1,11 @@
 """The decision as a page for people: what and why first, then the curves that it rests on."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from penstock.components.analyze_rollout.curve_figures import draw_outcomes, draw_traffic
 from penstock.components.html_report import charts
 from penstock.components.html_report.numbers import duration, number, share
 from penstock.components.html_report.page import Column, Page, badge
@@ -36,8 +37,8 @@ def write_report(summary: Content, path: Path) -> None:
     page = Page(title, subtitle=f"Looked at {_time(summary['now_s'])}")
     _head(page, summary)
     _guardrails(page, summary)
-    _outcomes(page, summary)
-    _traffic(page, summary)
+    draw_outcomes(page, summary)
+    draw_traffic(page, summary)
     _segments(page, summary)
     _decisions(page, summary)
     page.write(path)
@@ -127,98 +128,6 @@ def _limit(check: str, limits: Content) -> str:
     return f"surely worse by more than {limits['outcome_drop']:g}"
 
 
-def _outcomes(page: Page, summary: Content) -> None:
-    curves = summary["curves"]
-    drawn = {v: c["outcome"] for v, c in curves.get("versions", {}).items() if _any(c.get("outcome"))}
-    if not drawn:
-        return
-    page.heading("Outcomes")
-    page.figure(
-        charts.line(
-            [_band(f"version {v}", curves["hours"], c, i) for i, (v, c) in enumerate(drawn.items())],
-            "hours since the first request",
-            "mean outcome so far",
-            "Mean outcome",
-        ),
-        caption="Bands: 95 % confidence sequences, right over all looks together.",
-    )
-    gap = curves.get("difference")
-    if _any(gap):
-        level = share(1 - summary["settings"]["ab_test"]["alpha"], 0)
-        page.figure(
-            charts.line(
-                [
-                    _band("challenger less champion", curves["hours"], gap, 0),
-                    charts.Series("no difference", [0, curves["hours"][-1]], [0, 0], dashed=True),
-                ],
-                "hours since the first request",
-                "difference of the mean outcomes",
-                "Challenger less champion",
-            ),
-            caption=f"A {level} confidence sequence: where it leaves the dashed line, the arms differ."
-            + ("" if summary["settings"]["outcome"]["higher_is_better"] else " Less is better."),
-        )
-
-
-def _traffic(page: Page, summary: Content) -> None:
-    curves = summary["curves"]
-    if not curves:
-        return
-    hours, versions = curves["hours"], curves["versions"]
-    x_label = "hours since the first request"
-    page.heading("Traffic")
-    page.figure(
-        charts.line(
-            [_band(f"version {v}", hours, c["error_rate"], i) for i, (v, c) in enumerate(versions.items())],
-            x_label,
-            "error rate so far",
-            "Errors",
-            y_range=(0, _top(versions)),
-        ),
-        caption="Answers with a status of 500 or more. Bands: 95 % confidence sequences.",
-    )
-    lines = []
-    for v, c in versions.items():
-        for name in ("p99", "p50"):
-            x, y = _known(hours, c["latency"][name])
-            lines.append(charts.Series(f"{v} {name}", x, y, dashed=name == "p50"))
-    page.figure(
-        charts.line(lines, x_label, "ms", "Latency of answered requests"),
-        caption="Of each interval by itself.",
-    )
-    totals = [sum(counts) or 1 for counts in zip(*(c["requests"] for c in versions.values()), strict=True)]
-    page.figure(
-        charts.line(
-            [
-                charts.Series(
-                    f"version {v}", hours, [100 * n / t for n, t in zip(c["requests"], totals, strict=True)]
-                )
-                for v, c in versions.items()
-            ],
-            x_label,
-            "% of requests",
-            "Who answered",
-            y_range=(0, 100),
-        ),
-        caption="What the weights came to."
-        if summary["strategy"] != "shadow"
-        else "Mirrored ones count too.",
-    )
-    scores = summary["scores"]
-    for version in summary["challengers"] if scores else ():
-        page.figure(
-            charts.histogram(
-                scores["edges"],
-                [100 * s for s in scores["shares"][version]],
-                f"Scores of version {version}",
-                "score",
-                compare=[100 * s for s in scores["shares"][summary["champion"]]],
-                names=(f"version {version}", f"champion {summary['champion']}"),
-                y_label="% of scores",
-            )
-        )
-
-
 def _segments(page: Page, summary: Content) -> None:
     rows = summary["numbers"].get("segments") or []
     if not rows:
@@ -305,43 +214,6 @@ def _decisions(page: Page, summary: Content) -> None:
             [Column("Setting"), Column("Value")],
             [[key, "off" if value is None else str(value)] for key, value in shown.items()],
         )
-
-
-def _band(name: str, hours: Sequence[float], curve: Content, at: int) -> charts.Series:
-    shown = [i for i, value in enumerate(curve["value"]) if value is not None]
-
-    def pick(key: str) -> list[float]:
-        return [curve[key][i] for i in shown]
-
-    return charts.Series(
-        name, [hours[i] for i in shown], pick("value"), pick("low"), pick("high"), dashed=at > 0
-    )
-
-
-def _known(x: Sequence[float], y: Sequence[float | None]) -> tuple[list[float], list[float]]:
-    pairs = [(a, b) for a, b in zip(x, y, strict=True) if b is not None]
-    return [a for a, _ in pairs], [b for _, b in pairs]
-
-
-def _top(versions: Content) -> float:
-    """Return where the axis of the error rates ends: the first looks' wide bands must not hide the rest."""
-    ends = [
-        value
-        for curve in versions.values()
-        for value in [
-            *_known_values(curve["error_rate"]["high"])[-1:],
-            *_known_values(curve["error_rate"]["value"]),
-        ]
-    ]
-    return max(1.3 * max(ends, default=0.0), 0.001)
-
-
-def _known_values(values: Sequence[float | None]) -> list[float]:
-    return [v for v in values if v is not None]
-
-
-def _any(curve: Content | None) -> bool:
-    return curve is not None and any(v is not None for v in curve["value"])
 
 
 def _with_bounds(row: Content) -> str:

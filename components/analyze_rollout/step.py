@@ -66,7 +66,7 @@ def run(
         read_all(store, logs, outcomes, interest)
         idle = [v for v, weight in setup.weights.items() if weight == 0 and settings.strategy != "shadow"]
         traffic = assemble(store, setup.versions, idle, settings, (setup.started, setup.since, setup.now))
-        judgement = judge(traffic, setup, store, bool(outcomes))
+        judgement = judge(traffic, setup, store, outcomes)
         made = judgement.decision
         before = json.dumps(setup.weights)
         store.add_decision((setup.now, made.action, before, json.dumps(made.weights), made.reasons[0]))

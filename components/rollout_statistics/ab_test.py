@@ -2,17 +2,27 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from penstock.components.rollout_statistics.decision import (
     CONTINUE,
     PROMOTE,
     ROLLBACK,
-    STOP,
     Decision,
     all_to,
 )
 from penstock.components.rollout_statistics.guardrails import check_guardrails
-from penstock.components.rollout_statistics.means import Difference, difference, scale_of_effects
+from penstock.components.rollout_statistics.means import difference
+from penstock.components.rollout_statistics.outcome_test import (
+    BETTER,
+    FUTILE,
+    OPEN,
+    WORSE,
+    end_without_winner,
+    gain_of,
+    verdict_of,
+    words_of,
+)
 from penstock.components.rollout_statistics.sample_ratio import log_evidence
 from penstock.components.rollout_statistics.segments import compare_segments
 from penstock.components.rollout_statistics.settings import Guardrails, Rollout, seconds_of
@@ -24,9 +34,8 @@ def decide_ab_test(
 ) -> Decision:
     """Promote what is better, roll back what is worse or harmful, stop when nothing worth a change is left.
 
-    The confidence sequence of the difference (means.py) decides: above 0 and its estimate at least `min_effect`:
-    promote; below 0: roll back; below `min_effect`: stop, the challenger cannot be better by that much. A split that
-    is not as told rolls back before anything else is believed: what routes wrongly measures wrongly.
+    The tests of outcome_test.py decide. What ends without a winner while a guardrail is in doubt is rolled back, too. A
+    split that is not as told rolls back before anything else is believed: what routes wrongly measures wrongly.
     """
     settings = rollout.ab_test
     versions = list(traffic.arms)
@@ -34,9 +43,14 @@ def decide_ab_test(
     findings = check_guardrails(traffic, champion, challenger, off, rollout.outcome)
     split = sample_ratio(traffic, weights, champion, challenger, settings.srm_alpha)
     one, zero = traffic.arms[challenger].outcomes, traffic.arms[champion].outcomes
-    found = difference(one, zero, scale_of_effects(zero, settings.min_effect), settings.alpha)
-    gain, low, high = in_gains(found, rollout.outcome.higher_is_better)
+    gain = gain_of(
+        lambda tau, level: difference(one, zero, tau, level),
+        zero,
+        settings,
+        rollout.outcome.higher_is_better,
+    )
     enough = min(one.n, zero.n) >= settings.min_outcomes
+    verdict = verdict_of(gain, settings.min_effect) if enough else OPEN
     numbers = {
         "guardrails": {f.check: {"harm": f.harm, **f.numbers} for f in findings},
         "sample_ratio": {"mismatch": split.harm, **split.numbers},
@@ -45,44 +59,52 @@ def decide_ab_test(
             "challenger": float(one.mean),
             "champion_n": int(zero.n),
             "challenger_n": int(one.n),
-            "gain": gain,
-            "low": low if math.isfinite(low) else None,
-            "high": high if math.isfinite(high) else None,
-            "p_value": min(1.0, math.exp(-float(found.log_e))) if enough else None,
+            "gain": gain.value,
+            "low": gain.low if math.isfinite(gain.low) else None,
+            "high": gain.high if math.isfinite(gain.high) else None,
+            "gain_at_most": gain.at_most if math.isfinite(gain.at_most) else None,
+            "p_value": gain.p_value if enough else None,
         },
         "segments": segment_rows(traffic, champion, challenger, rollout),
     }
     said = (
         f"the mean outcome is {one.mean:.4g} of {int(one.n):,}, the champion's {zero.mean:.4g} of {int(zero.n):,}"
-        + (f": a gain of {gain:.4g} ({low:.4g} to {high:.4g})" if enough else ""),
+        + (f": a gain of {gain.value:.4g} ({gain.low:.4g} to {gain.high:.4g})" if enough else ""),
         split.sentence,
         *(f.sentence for f in findings),
     )
     harm = [f.sentence for f in findings if f.harm]
+    reason = f"the challenger is {words_of(gain, verdict, settings.min_effect)}"
     if harm:
         return Decision(ROLLBACK, all_to(champion, versions), (*harm, *said), numbers)
     if split.harm:
         return Decision(ROLLBACK, all_to(champion, versions), (split.sentence, *said), numbers)
-    if enough and high < 0:
-        reason = f"the challenger is worse, by {-gain:.4g} (at least {-high:.4g})"
+    if verdict == WORSE:
         return Decision(ROLLBACK, all_to(champion, versions), (reason, *said), numbers)
     doubts = [f.sentence for f in findings if f.doubt]
-    if enough and low > 0 and gain >= settings.min_effect and not doubts:
-        reason = f"the challenger is better, by {gain:.4g} (at least {low:.4g})"
+    if verdict == BETTER and not doubts:
         return Decision(PROMOTE, all_to(challenger, versions), (reason, *said), numbers)
-    if enough and high < settings.min_effect:
-        reason = f"the challenger is not better by {settings.min_effect:g}, at most by {high:.4g}: the champion stays"
-        return Decision(STOP, all_to(champion, versions), (reason, *said), numbers)
+    if verdict == FUTILE:
+        reasons = (f"{reason}: the champion stays", *said)
+        return end_without_winner(reasons, findings, champion, versions, numbers)
     over = out_of_time(traffic, one.n + zero.n, settings.max_outcomes, settings.max_duration)
     if over:
-        return Decision(STOP, all_to(champion, versions), (f"{over}: the champion stays", *said), numbers)
+        return end_without_winner(
+            (f"{over}: the champion stays", *said), findings, champion, versions, numbers
+        )
     wanted = dict.fromkeys(versions, 0) | {challenger: settings.split, champion: 100 - settings.split}
     wait = "neither is better yet"
     if not enough:
-        wait = f"there are {min(one.n, zero.n):,} of {settings.min_outcomes:,} outcomes of each"
-    elif low > 0 and doubts:
+        wait = too_few({champion: zero.n, challenger: one.n}, settings.min_outcomes)
+    elif verdict == BETTER:
         wait = f"the challenger has better outcomes, but no promotion while this is open: {doubts[0]}"
     return Decision(CONTINUE, wanted, (wait, *said), numbers)
+
+
+def too_few(outcomes: Mapping[str, Any], needed: int) -> str:
+    """Return which arm is short of outcomes."""
+    fewest = min(outcomes, key=lambda v: outcomes[v])
+    return f"version {fewest!r} has {int(outcomes[fewest]):,} of {needed:,} outcomes that a comparison takes"
 
 
 def sample_ratio(
@@ -101,12 +123,6 @@ def sample_ratio(
         + (": the split is not as told, nothing here can be trusted" if mismatch else "")
     )
     return Finding("sample_ratio", mismatch, sentence, {"counts": counts, "log_evidence": evidence})
-
-
-def in_gains(found: Difference, higher_is_better: bool) -> tuple[float, float, float]:
-    """Return a difference and its bounds so that more is better."""
-    value, low, high = float(found.value), float(found.low), float(found.high)
-    return (value, low, high) if higher_is_better else (-value, -high, -low)
 
 
 def segment_rows(

@@ -10,6 +10,7 @@ from penstock.components.rollout_statistics.decision import (
     ROLLBACK,
     Decision,
     all_to,
+    in_words,
 )
 from penstock.components.rollout_statistics.guardrails import check_guardrails
 from penstock.components.rollout_statistics.rates import log_e_ratio, rate_bounds
@@ -29,7 +30,7 @@ def decide_canary(
     settings = rollout.canary
     versions = list(traffic.arms)
     findings = check_guardrails(
-        traffic, champion, challenger, rollout.guardrails, rollout.outcome, len(settings.stages)
+        traffic, champion, challenger, rollout.guardrails, rollout.outcome, len(settings.stages), alone=True
     )
     held_s = max(traffic.now - traffic.since, 0.0)
     answered = traffic.requests_since(challenger)
@@ -48,12 +49,12 @@ def decide_canary(
     now_at = int(weights.get(challenger, 0))
     hold_s = seconds_of(settings.hold)
     waits = []
+    counted = f"the challenger has answered {answered:,} of {settings.min_requests:,} requests in this stage"
     if held_s < hold_s:
-        waits.append(f"the stage of {now_at} % has lasted {_time(held_s)} of {_time(hold_s)}")
+        waits.append(f"the stage of {now_at} % has lasted {in_words(held_s)} of {in_words(hold_s)}")
     if answered < settings.min_requests:
-        waits.append(
-            f"the challenger has answered {answered:,} of {settings.min_requests:,} requests in this stage"
-        )
+        over = f"the stage of {now_at} % has lasted its {in_words(hold_s)}, but "
+        waits.append(counted if waits else over + counted.replace(" requests", " requests (min_requests)"))
     waits += [f"no step while this is open: {f.sentence}" for f in findings if f.doubt]
     if not waits and settings.evidence == "non_inferior":
         finding = rule_out_inferior(traffic, champion, challenger, rollout)
@@ -88,9 +89,3 @@ def rule_out_inferior(traffic: Traffic, champion: str, challenger: str, rollout:
     )
     numbers = {"log_evidence": evidence, "log_evidence_needed": math.log(1 / alpha), "rate_at_most": high}
     return Finding("non_inferior", not shown, sentence, numbers)
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3600:.1f} h"

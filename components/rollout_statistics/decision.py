@@ -45,3 +45,10 @@ def whole_percents(shares: Mapping[str, float]) -> dict[str, int]:
     for name in by_remainder[: 100 - sum(rounded.values())]:
         rounded[name] += 1
     return rounded
+
+
+def in_words(seconds: float) -> str:
+    """Return a time as reasons tell it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3600:.1f} h"

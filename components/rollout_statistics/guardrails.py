@@ -1,7 +1,7 @@
 """What would harm users: errors, refusals, slow answers, predictions that are no number, other scores, worse outcomes.
 
 Each check tests "no worse than the limit allows" one-sidedly and stays valid at every look, so that a rollback can
-come in the first look that shows harm. `alpha` is shared evenly by the six checks, and by the stages where a check
+come in the first look that shows harm. `alpha` is shared evenly by the checks that are on, and by the stages where a check
 begins anew when the weights change (those whose distribution moves over a day: within a stage it moves for both alike).
 """
 
@@ -13,12 +13,17 @@ from penstock.components.rollout_statistics.rates import log_e_ratio, log_e_two_
 from penstock.components.rollout_statistics.settings import Guardrails, Outcome
 from penstock.components.rollout_statistics.traffic import Finding, Ints, Traffic
 
-CHECKS = 6
 FEWEST_OUTCOMES = 50  # of each arm: the test of means rests on the central limit theorem
 
 
 def check_guardrails(
-    traffic: Traffic, champion: str, challenger: str, limits: Guardrails, outcome: Outcome, stages: int = 1
+    traffic: Traffic,
+    champion: str,
+    challenger: str,
+    limits: Guardrails,
+    outcome: Outcome,
+    stages: int = 1,
+    alone: bool = False,
 ) -> list[Finding]:
     """Return a finding for each guardrail that is on and has something to compare.
 
@@ -29,28 +34,42 @@ def check_guardrails(
         limits: What is harm.
         outcome: What outcomes are; without any in the traffic they are not checked.
         stages: How often at most the weights change.
+        alone: Whether the challenger may end up with all traffic before it is promoted.
     """
-    alpha = limits.alpha / CHECKS
+    alpha = limits.alpha / checks_on(limits)
+    rate_alpha = alpha / 2 if alone else alpha  # beside the champion, and after it
     zero, one = traffic.arms[champion], traffic.arms[challenger]
     found = []
     if limits.error_ratio:
         counts = (one.errors, one.requests, zero.errors, zero.requests)
         words = ("error_rate", "error rate", "requests")
-        found.append(_rate(words, counts, limits.error_ratio, limits.error_increase, alpha))
+        found.append(_rate(words, counts, limits.error_ratio, limits.error_increase, rate_alpha))
         counts = (one.refused, one.requests, zero.refused, zero.requests)
         words = ("refusals", "share of refused requests", "requests")
-        found.append(_rate(words, counts, limits.error_ratio, limits.error_increase, alpha))
+        found.append(_rate(words, counts, limits.error_ratio, limits.error_increase, rate_alpha))
     if limits.latency_ratio:
         found += _latency(traffic, champion, challenger, limits, alpha / stages)
     if limits.nan_ratio:
         counts = (one.nans, one.rows, zero.nans, zero.rows)
         words = ("nan_share", "share of predictions that are no number", "predictions")
-        found.append(_rate(words, counts, limits.nan_ratio, limits.nan_increase, alpha))
+        found.append(_rate(words, counts, limits.nan_ratio, limits.nan_increase, rate_alpha))
     if limits.score_distance:
         found += _scores(traffic, champion, challenger, limits, alpha / stages)
     if limits.outcome_drop is not None:
         found += _outcomes(traffic, champion, challenger, limits.outcome_drop, outcome, alpha / stages)
     return found
+
+
+def checks_on(limits: Guardrails) -> int:
+    """Return how many checks share alpha; limits on errors hold for refusals, too."""
+    on = (
+        limits.error_ratio,
+        limits.error_ratio,
+        limits.latency_ratio,
+        limits.nan_ratio,
+        limits.score_distance,
+    )
+    return max(sum(map(bool, on)) + (limits.outcome_drop is not None), 1)
 
 
 def _rate(
@@ -68,8 +87,8 @@ def _rate(
     later = float(log_e_two_rates(k1[alone].sum(), n1[alone].sum(), k0.sum(), n0.sum(), ratio))
     use_later = bool(alone.any()) and n0.sum() > 0
     rate1, rate0 = k1.sum() / max(n1.sum(), 1), k0.sum() / max(n0.sum(), 1)
-    harmful = together >= math.log(2 / alpha) and rate1 - rate0 >= increase
-    if use_later and later >= math.log(2 / alpha):
+    harmful = together >= math.log(1 / alpha) and rate1 - rate0 >= increase
+    if use_later and later >= math.log(1 / alpha):
         alone_rate = k1[alone].sum() / n1[alone].sum()
         harmful = harmful or alone_rate - rate0 >= increase
     sentence = (
@@ -84,7 +103,7 @@ def _rate(
         "challenger_n": int(n1.sum()),
         "champion_n": int(n0.sum()),
         "log_evidence": max(together, later) if use_later else together,
-        "log_evidence_needed": math.log(2 / alpha),
+        "log_evidence_needed": math.log(1 / alpha),
     }
     return Finding(name, harmful, sentence, numbers, doubt)
 

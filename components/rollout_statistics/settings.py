@@ -78,7 +78,8 @@ class ABTest:
 
     Args:
         split: Percent of the challenger.
-        alpha: Chance of a wrong promotion or rollback of an equal challenger, at whatever looks.
+        alpha: Chance that an equal challenger is promoted, at whatever looks; the same for its rollback.
+        beta: Chance that a challenger that is better by `min_effect` is stopped as not better, at whatever looks.
         min_effect: Smallest improvement worth a promotion, in units of the outcome.
         min_outcomes: Outcomes of each arm before the first look.
         max_outcomes: Outcomes of both arms after which the test stops without a winner; 0: never.
@@ -89,6 +90,7 @@ class ABTest:
 
     split: int = 50
     alpha: float = 0.05
+    beta: float = 0.02
     min_effect: float = 0.01
     min_outcomes: int = 100
     max_outcomes: int = 200_000
@@ -101,10 +103,10 @@ class Bandit:
     """Weights that follow the outcomes (Thompson sampling).
 
     Args:
-        floor: Percent that each arm keeps.
-        alpha: Chance of a wrong promotion or rollback of an equal challenger, at whatever looks.
+        floor: Percent that each arm keeps. Less of it costs less a day, but puts off the decision.
+        alpha: As of the A/B test; shared by the challengers.
+        beta: As of the A/B test; shared by the challengers.
         min_effect: As of the A/B test.
-        give_up: A challenger that is the best with a probability below this is dropped; 0: never.
         min_outcomes: Outcomes of each arm before its weight moves.
         max_outcomes: As of the A/B test.
         max_duration: As of the A/B test.
@@ -114,9 +116,9 @@ class Bandit:
 
     floor: int = 5
     alpha: float = 0.05
+    beta: float = 0.02
     min_effect: float = 0.01
-    give_up: float = 0.01
-    min_outcomes: int = 50
+    min_outcomes: int = 100
     max_outcomes: int = 200_000
     max_duration: str = "P28D"
     draws: int = 10_000
@@ -210,6 +212,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "canary.inferior_ratio": (1.0001, 1e6),
     "ab_test.split": (1, 99),
     "ab_test.alpha": LEVEL,
+    "ab_test.beta": LEVEL,
     "ab_test.min_effect": POSITIVE,
     "ab_test.min_outcomes": (10, LARGEST),
     "ab_test.max_outcomes": (0, LARGEST),
@@ -217,8 +220,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "bandit.floor": (0, 50),
     "bandit.alpha": LEVEL,
     "bandit.min_effect": POSITIVE,
-    "bandit.give_up": (0.0, 0.2),
-    "bandit.min_outcomes": (2, LARGEST),
+    "bandit.beta": LEVEL,
+    "bandit.min_outcomes": (10, LARGEST),
     "bandit.max_outcomes": (0, LARGEST),
     "bandit.draws": (1_000, 1_000_000),
     "bandit.seed": (0, 2**63),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from penstock.components.rollout_statistics.decision import CONTINUE, STOP, Decision
+from penstock.components.rollout_statistics.decision import CONTINUE, STOP, Decision, in_words
 from penstock.components.rollout_statistics.guardrails import check_guardrails
 from penstock.components.rollout_statistics.settings import Guardrails, Rollout, seconds_of
 from penstock.components.rollout_statistics.traffic import Traffic
@@ -42,7 +42,7 @@ def decide_shadow(
         said.insert(0, sentence)
     held_s, settings = traffic.now - traffic.started, rollout.shadow
     if answered < settings.min_requests or held_s < seconds_of(settings.hold):
-        wait = f"the challenger has answered {answered:,} of {settings.min_requests:,} mirrored requests in {held_s / 3600:.1f} h"
+        wait = f"the challenger has answered {answered:,} of {settings.min_requests:,} mirrored requests in {in_words(held_s)} of {in_words(seconds_of(settings.hold))}"
         return Decision(CONTINUE, dict(weights), (wait, *said), numbers)
     would = [f.check.replace("_", " ") for f in findings if f.harm]
     verdict = (

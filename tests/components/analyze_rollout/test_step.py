@@ -9,8 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penstock.components.analyze_rollout.step import run
-from penstock.components.step_io.main import execute
 from tests.components.analyze_rollout.request_logs import (
     START,
     iso,
@@ -19,35 +17,8 @@ from tests.components.analyze_rollout.request_logs import (
     write_lines,
     write_log,
 )
-from tests.executor_input import executor_input, read_outputs
 
-OUTPUTS = {"record": "system.Artifact", "report": "system.HTML"}
 EVEN = {"1": 50, "2": 50}
-
-
-@pytest.fixture
-def analyze(tmp_path, capsys):
-    """Return a function that runs the step and returns its output parameters and the decision record."""
-
-    def call(**parameters):
-        given = {
-            "logs": str(tmp_path / "logs"),
-            "champion": "1",
-            "challenger": "2",
-            "current_weights": {"1": 95, "2": 5},
-            "started": iso(0),
-            "now": iso(3700),
-        } | parameters
-        code = execute(run, "analyze_rollout", executor_input(tmp_path / "out", given, {}, OUTPUTS))
-        line = json.loads(capsys.readouterr().out.splitlines()[-1])
-        if code:
-            assert code == 2
-            return line["error"]
-        outputs, artifacts = read_outputs(tmp_path / "out")
-        record = json.loads((artifacts["record"] / "decision.json").read_text())
-        return outputs, record
-
-    return call
 
 
 def test_canary_without_harm_advances(tmp_path, analyze):
@@ -131,7 +102,7 @@ def test_ab_test_rolls_back_what_is_worse(tmp_path, analyze):
         current_weights=EVEN, outcomes=str(tmp_path / "outcomes"), rollout={"strategy": "ab_test"}
     )
     assert outputs["decision"] == "rollback"
-    assert outputs["reasons"][0].startswith("the challenger is worse, by 0.")
+    assert outputs["reasons"][0].startswith("the challenger is worse than the champion, by 0.")
 
 
 def test_split_that_is_not_as_told_is_believed_nothing(tmp_path, analyze):

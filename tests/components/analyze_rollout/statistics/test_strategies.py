@@ -85,8 +85,8 @@ def ab_test(champion, challenger, now=10_000.0, weights=None, **settings):
 @pytest.mark.parametrize(
     ("wins", "action", "words"),
     [
-        (1250, "promote", "the challenger is better, by 0.05 (at least 0.0"),
-        (750, "rollback", "the challenger is worse, by 0.05 (at least 0.0"),
+        (1250, "promote", "the challenger is better than the champion, by 0.05 (at least 0.0"),
+        (750, "rollback", "the challenger is worse than the champion, by 0.05 (at least 0.0"),
         (1000, "continue", "neither is better yet"),
     ],
 )
@@ -146,13 +146,73 @@ def test_bandit_drops_what_is_worse_and_goes_on_with_the_rest():
 
 def test_bandit_without_challengers_ends():
     assert bandit({"1": 50, "2": 50}, [(3000, 600), (3000, 300)]).action == "rollback"
-    hopeless = bandit({"1": 50, "2": 50}, [(1000, 200), (1000, 158)])
-    assert hopeless.action == "stop"
-    assert "below 0.01: given up" in hopeless.reasons[0]
-    assert bandit({"1": 50, "2": 50}, [(1000, 200), (1000, 158)], give_up=0.0).action == "advance"
+    useless = bandit({"1": 50, "2": 50}, [(100_000, 20_000), (100_000, 20_000)])
+    assert (useless.action, useless.weights) == ("stop", {"1": 100, "2": 0})
+    assert useless.reasons[0].startswith("version '2' is not better by 0.01, at most by 0.00")
+
+
+def test_bandit_gives_nobody_up_without_proof():
+    found = bandit({"1": 50, "2": 50}, [(1000, 200), (1000, 170)])
+    assert found.numbers["best"]["2"] < 0.06
+    assert (found.action, found.weights["2"]) == ("advance", pytest.approx(9, abs=2))
 
 
 def test_bandit_promotes_the_best_of_several():
     found = bandit({"1": 34, "2": 33, "3": 33}, [(8000, 1600), (8000, 1600), (8000, 2200)])
     assert (found.action, found.weights) == ("promote", {"1": 0, "2": 0, "3": 100})
-    assert found.reasons[0].startswith("version '3' is the best, by 0.075 over the champion (at least 0.0")
+    assert found.reasons[0].startswith("version '3' is better than the champion, by 0.075 (at least 0.0")
+
+
+@pytest.mark.parametrize("strategy", ["ab_test", "bandit"])
+def test_what_ends_without_a_winner_is_rolled_back_where_it_looks_like_harm(strategy):
+    settings = read_rollout({"strategy": strategy})
+    arms = {
+        "v1": make_arm(60_000, 100, (60_000, 12_000)),
+        "v2": make_arm(60_000, 180, (60_000, 12_000)),
+    }
+    found = decide(strategy, make_traffic(**arms), settings)
+    assert (found.action, found.weights) == ("rollback", {"1": 100, "2": 0})
+    assert found.reasons[0].startswith("the error rate is 0.3 %")
+    assert "may be chance" in found.reasons[0]
+    assert "not better by 0.01" in found.reasons[1]
+    arms["v2"] = make_arm(60_000, 100, (60_000, 12_000))
+    assert decide(strategy, make_traffic(**arms), settings).action == "stop"
+
+
+def decide(strategy, traffic, settings):
+    weights = {"1": 50, "2": 50}
+    if strategy == "bandit":
+        return decide_bandit(traffic, weights, "1", settings)
+    return decide_ab_test(traffic, weights, "1", "2", settings)
+
+
+@pytest.mark.parametrize("strategy", ["ab_test", "bandit"])
+def test_reason_names_the_arm_that_is_short_of_outcomes(strategy):
+    traffic = make_traffic(v1=make_arm(900, 0, (900, 180)), v2=make_arm(900, 0, (30, 6)))
+    reason = decide(strategy, traffic, read_rollout({"strategy": strategy})).reasons[0]
+    assert reason.startswith("version '2' has 30 of 100 outcomes that a comparison takes")
+
+
+def test_canary_whose_time_is_over_says_that_requests_are_missing():
+    found = canary(make_arm(950, 9), make_arm(50, 0), now=90_000.0, hold="PT2H")
+    assert (found.action, found.weights) == ("continue", {"1": 95, "2": 5})
+    assert found.reasons[0] == (
+        "the stage of 5 % has lasted its 2.0 h, but the challenger has answered 50 of 500 requests "
+        "(min_requests) in this stage"
+    )
+
+
+def test_challenger_that_gets_no_request_is_not_promoted_by_any_strategy():
+    nobody = make_arm(0)
+    waits = canary(make_arm(9500, 90), nobody, now=90_000.0)
+    assert (waits.action, waits.weights) == ("continue", {"1": 95, "2": 5})
+    assert "answered 0 of 500 requests" in waits.reasons[0]
+    split = ab_test(make_arm(9500, 90, (9500, 1900)), nobody)
+    assert (split.action, split.reasons[0]) == (
+        "rollback",
+        "the challenger got 0 % of 9,500 requests, told were 50 %: the split is not as told, nothing here can be trusted",
+    )
+    traffic = make_traffic(v1=make_arm(9500, 90, (9500, 1900)), v2=nobody)
+    share = decide_bandit(traffic, {"1": 50, "2": 50}, "1", read_rollout({"strategy": "bandit"}))
+    assert (share.action, share.weights) == ("continue", {"1": 50, "2": 50})
+    assert share.reasons[0].startswith("version '2' has 0 of 100 outcomes")
