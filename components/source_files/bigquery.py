@@ -6,6 +6,7 @@ gRPC without TLS) name other servers than Google's; nobody logs in there.
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -212,9 +213,9 @@ def _sentence(name: TableName, project: str, error: Exception) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return the message of an error, in one line without a full stop."""
-    text = getattr(error, "message", "") or str(error) or type(error).__name__
-    return str(text).strip().partition("\n")[0].rstrip(".")[:300]
+    """Return the message of an error, in one line without a full stop and without the URL that was called."""
+    text = str(getattr(error, "message", "") or error or type(error).__name__).strip()
+    return re.sub(r"^[A-Z]+ https?://\S+: ", "", text).partition("\n")[0].rstrip(".")[:300]
 
 
 def _reason(error: Exception) -> str:
