@@ -6,6 +6,7 @@ The query itself runs here, as for files, over what was asked for.
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from penstock.components.extract_data.columns import check_columns, describe, of_query
@@ -85,7 +86,7 @@ def restriction(columns: Sequence[Column], selection: Selection) -> str:
 
 
 def _literal(us: int, type_: str, unit: str) -> str:
-    """Return a bound as the first value of the type that is not before it; empty where there is none."""
+    """Return a bound, of a type that counts in whole steps the first value not before it; empty where there is none."""
     try:
         if type_ == "DATE":
             day = EPOCH.date() + datetime.timedelta(days=-(-us // DAY_US))
@@ -101,6 +102,6 @@ def _literal(us: int, type_: str, unit: str) -> str:
     if type_ in ("INTEGER", "INT64"):
         first = -(-scaled // US)
         return str(first) if -INT64 <= first < INT64 else ""
-    if type_ in ("FLOAT", "FLOAT64", "NUMERIC", "BIGNUMERIC") and scaled % US == 0:
-        return str(scaled // US)
+    if type_ in ("FLOAT", "FLOAT64", "NUMERIC", "BIGNUMERIC"):
+        return f"{Decimal(scaled) / US:f}"
     return ""

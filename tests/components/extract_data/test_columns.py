@@ -16,7 +16,10 @@ NAMES = ["id", "Fare", "trip miles", "at"]
         ('WITH x AS (SELECT "trip miles" AS m FROM source) SELECT m FROM x', ["trip miles"]),
         ("SELECT a.id FROM source a JOIN source b USING (fare)", ["id", "Fare"]),
         ("SELECT sum(id) OVER (PARTITION BY fare) FROM source", ["id", "Fare"]),
-        ("SELECT id FROM source WHERE at IN (SELECT at FROM source)", ["id", "at"]),
+        (
+            'SELECT id FROM source WHERE fare IN (SELECT "trip miles" FROM source)',
+            ["id", "Fare", "trip miles"],
+        ),
         ("SELECT * FROM source", NAMES),
         ("SELECT * EXCLUDE (id) FROM source", NAMES),
         ("FROM source", NAMES),

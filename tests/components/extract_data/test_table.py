@@ -23,7 +23,12 @@ UTC = datetime.UTC
 
 
 def numbered(count: int) -> pa.Table:
-    return pa.table({"id": pa.array(range(count), pa.int64()), "kind": [f"k{i % 7}" for i in range(count)]})
+    return pa.table(
+        {
+            "id": pa.array(range(count), pa.int64()),
+            "kind": pa.array([f"k{i % 7}" for i in range(count)], pa.string()),
+        }
+    )
 
 
 def test_all_types_and_missing_values_are_read(bigquery, read):

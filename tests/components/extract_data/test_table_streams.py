@@ -65,25 +65,37 @@ def test_a_session_is_asked_for_again(bigquery, read, fault):
     assert len(bigquery.refuse_session) == 3
 
 
-def test_a_table_larger_than_the_memory_is_read_in_several_streams(bigquery, tmp_path):
-    """4 streams of 300 MB each: the process that reads them stays far below their sum."""
+def test_a_table_larger_than_the_memory_is_copied_in_several_streams(bigquery, tmp_path):
+    """4 streams of 200 MB each: what copies them takes less than half of that beyond what it takes for a few rows."""
     text = pa.array(["x" * 1_000 + str(i) for i in range(10_000)])
     rows = pa.table({"id": pa.array(range(10_000), pa.int64()), "text": text})
-    bigquery.add(NAME, rows, streams=4, batch_rows=1_000, repeat=30)
-    program = (
-        "import resource, sys\n"
-        "from pathlib import Path\n"
-        "from penstock.components.extract_data.extraction import extract\n"
-        "from penstock.components.source_files.selection import make_selection\n"
-        "selection = make_selection('auto', '', '', 's', '', '')\n"
-        f"found = extract({URI!r}, selection, '', Path({str(tmp_path / 'dataset')!r}), 250_000)\n"
-        "print(found.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
-    )
+    bigquery.add("shop.raw.large", rows, streams=4, batch_rows=1_000, repeat=20)
+    bigquery.add("shop.raw.small", rows.slice(0, 1), streams=4, repeat=4)
+    program = """
+import resource, sys
+from pathlib import Path
+import pyarrow.parquet as pq
+from penstock.components.extract_data.table_copy import copy_rows, open_session
+from penstock.components.extract_data.table_part import Part
+from penstock.components.source_files.tables import parse_table
+
+with open_session(parse_table(sys.argv[1]), Part(("id", "text"), ""), None) as session:
+    files = copy_rows(session, Path(sys.argv[2]))
+peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print(sum(pq.read_metadata(file.path).num_rows for file in files), peak_mib)
+"""
     environment = {**os.environ, **bigquery.environment, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
-    found, peak_mib = map(int, done.stdout.split())
-    assert found == 4 * 300_000
-    assert sorted({stream for stream, _ in bigquery.reads}) == [0, 1, 2, 3]
-    assert peak_mib < 800
+    found = []
+    for uri in ("bq://shop.raw.small", "bq://shop.raw.large"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, uri, str(tmp_path)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        found.append(tuple(map(int, done.stdout.split())))
+    (few, base_mib), (many, peak_mib) = found
+    assert (few, many) == (16, 800_000)
+    assert {stream for stream, _ in bigquery.reads} == {0, 1, 2, 3}
+    assert peak_mib - base_mib < 400

@@ -249,7 +249,7 @@ def _filtered(rows: pa.Table, condition: str) -> pa.Table:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("rows", rows)
-        return connection.execute(f"SELECT * FROM rows WHERE {sql}").to_arrow_table().cast(rows.schema)
+        return connection.sql(f"SELECT * FROM rows WHERE {sql}").to_arrow_table().cast(rows.schema)
 
 
 def fields_of(schema: pa.Schema) -> list[dict[str, Any]]:
