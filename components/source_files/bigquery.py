@@ -95,7 +95,7 @@ def _check_kind(name: TableName, resource: dict[str, Any]) -> None:
         what = "materialized view" if kind == "MATERIALIZED_VIEW" else "view"
         raise StepError(
             f"the source '{name}' is a {what}, whose rows BigQuery gives to queries only: write them into a table "
-            "(CREATE TABLE … AS SELECT, or a scheduled query) and name that, or name the tables below it and put its "
+            "(CREATE TABLE … AS SELECT, or a scheduled query) and name that, or name the table below it and put its "
             "SELECT into data.query"
         )
     if kind == "EXTERNAL":

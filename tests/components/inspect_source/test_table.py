@@ -83,7 +83,7 @@ def test_a_moment_in_the_uri_stands_for_the_state_then(bigquery):
         (
             "VIEW",
             f"the source '{URI}' is a view, whose rows BigQuery gives to queries only: write them into a table (CREATE "
-            "TABLE … AS SELECT, or a scheduled query) and name that, or name the tables below it and put its SELECT into "
+            "TABLE … AS SELECT, or a scheduled query) and name that, or name the table below it and put its SELECT into "
             "data.query",
         ),
         (
