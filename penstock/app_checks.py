@@ -11,6 +11,7 @@ from penstock.app_metrics import METRICS, metrics_of
 from penstock.app_yaml import Document, Fault, KeyPath
 from penstock.components.rollout_statistics.settings import PARTS, read_rollout
 from penstock.components.source_files.durations import is_duration
+from penstock.components.source_files.tables import is_table, parse_table, table_format
 from penstock.components.step_io.errors import StepError
 from penstock.components.tabular_model.settings import KINDS, SETTINGS, TUNING, Setting, problems
 from penstock.nearest import did_you_mean
@@ -23,6 +24,8 @@ COLUMN_KEYS: tuple[KeyPath, ...] = (("validation", "drift_thresholds", "features
 def check_sections(document: Document, folder_name: str) -> Iterator[Fault]:
     """Yield the faults that need no schema."""
     yield from _name(document, folder_name)
+    yield from _table(document, "data")
+    yield from _table(document, "batch_prediction")
     yield from _window(document, "data")
     yield from _window(document, "batch_prediction")
     yield from _label(document)
@@ -132,6 +135,21 @@ def _name(document: Document, folder_name: str) -> Iterator[Fault]:
         yield document.fault(
             ("name",), f"{name!r} is not the name of the app's folder, {folder_name!r}: rename one"
         )
+
+
+def _table(document: Document, section: str) -> Iterator[Fault]:
+    """Check the source where it is a BigQuery table; whether it is there is for the steps to see."""
+    source = text_at(document.value, (section, "source"))
+    if not is_table(source):
+        return
+    try:
+        parse_table(source)
+    except StepError as error:
+        yield document.fault((section, "source"), str(error))
+    try:
+        table_format(source, text_at(document.value, (section, "format")) or "auto")
+    except StepError as error:
+        yield document.fault((section, "format"), str(error))
 
 
 def _window(document: Document, section: str) -> Iterator[Fault]:

@@ -17,10 +17,11 @@ class Data(Section):
     source: str = Field(
         min_length=1,
         description="File, glob or directory of CSV, JSON Lines or Parquet files: relative to the app's folder, "
-        "absolute, or any fsspec URI (`gs://`, `s3://`, ...).",
+        "absolute, or any fsspec URI (`gs://`, `s3://`, ...). Or a BigQuery table: `bq://project.dataset.table`.",
     )
     format: Literal["auto", "csv", "jsonl", "parquet"] = Field(
-        default="auto", description="Format; `auto` goes by file name."
+        default="auto",
+        description="Format of the files; `auto` goes by file name, and is what a table takes.",
     )
     query: str = Field(
         default="", description="SQL (DuckDB) over the table `source`; empty reads all columns and rows."
@@ -247,7 +248,7 @@ class BatchPrediction(Section):
 
     source: str = Field(
         default="",
-        description="File, glob, directory or URI, as `data.source`; empty takes `data.source` with its format and query.",
+        description="File, glob, directory, URI or BigQuery table, as `data.source`; empty takes `data.source` with its format and query.",
     )
     format: Literal["auto", "csv", "jsonl", "parquet"] = Field(
         default="auto", description="Format of `source`; `auto` goes by file name."

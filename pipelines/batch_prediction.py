@@ -86,6 +86,7 @@ def batch_prediction(
             since=inspected.outputs["window_start"],
             until=inspected.outputs["window_end"],
             fingerprint=inspected.outputs["fingerprint"],
+            snapshot=inspected.outputs["snapshot"],
             rows_per_shard=rows_per_shard,
             allow_empty=True,
         ).set_retry(1)

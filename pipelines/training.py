@@ -189,6 +189,7 @@ def training(
                 **selection,
                 **window,
                 fingerprint=inspected.outputs["fingerprint"],
+                snapshot=inspected.outputs["snapshot"],
                 rows_per_shard=rows_per_shard,
                 allow_empty=False,
             )

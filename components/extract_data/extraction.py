@@ -1,11 +1,10 @@
 """Copies a window of a source into Parquet shards."""
 
-import difflib
 import glob
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.components.extract_data import event_times
+from penstock.components.extract_data.columns import check_columns, describe, needed
 from penstock.components.extract_data.csv_table import Group, csv_sentence, csv_view
 from penstock.components.extract_data.json_table import json_sentence, json_view
 from penstock.components.extract_data.parquet_table import parquet_view
+from penstock.components.extract_data.table_copy import copy_rows, open_session
+from penstock.components.extract_data.table_part import plan_part
 from penstock.components.source_files.column_types import dataset_type, is_moment, to_dataset_sql
 from penstock.components.source_files.csv_layout import read_layout
 from penstock.components.source_files.fingerprint import fingerprint
@@ -28,7 +30,7 @@ from penstock.components.source_files.listing import (
     local_errors,
     remote_errors,
 )
-from penstock.components.source_files.selection import Selection, to_iso
+from penstock.components.source_files.selection import Selection, parse_bound, to_iso
 from penstock.components.source_files.session import (
     check_select,
     connect,
@@ -45,7 +47,6 @@ from penstock.components.step_io.errors import StepError
 
 log = logging.getLogger(__name__)
 
-MOST_COLUMNS = 2_000
 CHUNK = 4 * 2**20
 VIEWS = {"csv": csv_view, "jsonl": json_view, "parquet": parquet_view}
 
@@ -67,19 +68,21 @@ def extract(
     folder: Path,
     rows_per_shard: int,
     allow_empty: bool = False,
+    snapshot: str = "",
 ) -> Extract:
     """Read a window of the source at `uri` into shards under `folder`.
 
     Memory stays bounded whatever the size of the source: DuckDB streams it, and spills to the
-    temporary folder what a query must hold. Remote files are copied there first.
+    temporary folder what a query must hold. Remote files are copied there first, and so are tables.
 
     Args:
-        uri: File, glob or directory.
+        uri: File, glob or directory, or a BigQuery table.
         selection: What to read of it.
         expected: Fingerprint of the source when it was inspected; empty is not compared.
         folder: Where the shards go.
         rows_per_shard: Rows in each shard.
         allow_empty: Whether no row at all is a result, and no error.
+        snapshot: The moment as of which a table is read, in ISO 8601; empty is that of its URI, or now.
 
     Raises:
         StepError: The source cannot be read, is not what was inspected, or changed meanwhile.
@@ -88,22 +91,42 @@ def extract(
         raise StepError(f"rows_per_shard is {rows_per_shard}: expected at least 1")
     source = find_source(uri, selection.format)
     before = fingerprint(source, selection)
-    if expected and before != expected:
-        raise StepError(f"the source {uri!r} has changed since it was inspected: run again")
-    with tempfile.TemporaryDirectory(prefix="penstock-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="penstock-") as name:
+        scratch = Path(name)
+        if source.table:
+            readable = _copy_of_table(source, selection, expected, snapshot, scratch)
+            return _read(readable, selection, scratch, folder, rows_per_shard, allow_empty)
+        if expected and before != expected:
+            raise StepError(_changed(uri))
         with query_errors("the copy of the source"):
-            files = [local_copy(file, source.format, Path(scratch), i) for i, file in enumerate(source.files)]
-        result = _read(
-            replace_files(source, files), selection, Path(scratch), folder, rows_per_shard, allow_empty
-        )
+            files = [local_copy(file, source.format, scratch, i) for i, file in enumerate(source.files)]
+        readable = replace(source, files=tuple(files))
+        result = _read(readable, selection, scratch, folder, rows_per_shard, allow_empty)
     if fingerprint(find_source(uri, selection.format), selection) != before:
         raise StepError(f"the source {uri!r} changed while it was being read: run again when it is at rest")
     return result
 
 
-def replace_files(source: Source, files: Sequence[SourceFile]) -> Source:
-    """Return the source with its files where DuckDB can read them."""
-    return replace(source, files=tuple(files))
+def _changed(uri: str) -> str:
+    return f"the source {uri!r} has changed since it was inspected: run again"
+
+
+def _copy_of_table(
+    source: Source, selection: Selection, expected: str, snapshot: str, scratch: Path
+) -> Source:
+    """Return a table's part as Parquet files: in its state at `snapshot`, or in that which was expected."""
+    assert source.table is not None
+    part = plan_part(source.table, source.uri, selection, scratch)
+    as_of = parse_bound("snapshot", snapshot) or source.table.name.snapshot_us
+    with open_session(source.table.name, part, as_of) as session:
+        # A session without a moment stays at that of its beginning: asked after it, the table is what it reads.
+        if expected and as_of is None:
+            now = find_source(source.uri, selection.format)
+            if fingerprint(now, selection) != expected:
+                raise StepError(_changed(source.uri))
+        with query_errors("the copy of the source"):
+            files = copy_rows(session, scratch)
+    return replace(source, format="parquet", files=tuple(files))
 
 
 def local_copy(file: SourceFile, format: str, scratch: Path, number: int) -> SourceFile:
@@ -157,57 +180,10 @@ def _read(
             connection.execute("SELECT setseed(0.5)")
         with reading_errors(source, selection):
             types = describe(connection, relation)
-            check_columns(source, selection, types)
+            check_columns(source.uri, selection, types)
             return _write(connection, relation, types, source, selection, folder, rows_per_shard, allow_empty)
     finally:
         connection.close()
-
-
-def needed(names: Sequence[str], uri: str, selection: Selection) -> set[str]:
-    """Return the columns to read: all, or of a very wide source those that the query names.
-
-    Raises:
-        StepError: There are more columns than are read, and no query that selects some.
-    """
-    if len(names) <= MOST_COLUMNS:
-        return set(names)
-    if not selection.query:
-        raise StepError(_too_wide(uri, len(names)))
-    query = selection.query.lower()
-    if "*" in query.replace("count(*)", "") or "columns(" in query or "select" not in query:
-        return set(names)
-    return {name for name in names if name.lower() in query or name == selection.event_time}
-
-
-def _too_wide(uri: str, columns: int) -> str:
-    return (
-        f"the source {uri!r} has {columns} columns, more than {MOST_COLUMNS}: "
-        "select those that you need with data.query"
-    )
-
-
-def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
-    """Return the columns of a relation and their DuckDB types."""
-    rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-    return {str(row[0]): str(row[1]) for row in rows}
-
-
-def check_columns(source: Source, selection: Selection, types: dict[str, str]) -> None:
-    """Refuse too many columns, nested ones, and an event time that is not there."""
-    if len(types) > MOST_COLUMNS:
-        raise StepError(_too_wide(source.uri, len(types)))
-    for name, type_ in types.items():
-        if not dataset_type(type_):
-            raise StepError(
-                f"column {name!r} of {source.uri!r} holds nested values ({type_[:60]}): "
-                "take them apart with data.query"
-            )
-    if selection.event_time and selection.event_time not in types:
-        near = difflib.get_close_matches(selection.event_time, types, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise StepError(f"event_time {selection.event_time!r} is no column of {source.uri!r}{hint}")
-    if selection.event_time:
-        event_times.check_type(selection, types[selection.event_time])
 
 
 def _write(
@@ -294,6 +270,8 @@ def _no_rows(
                 f"no row of {source.uri!r} lies in the window {selection.window()}: "
                 f"{selection.event_time} runs from {to_iso(first)} to {to_iso(last)}; change since or until"
             )
+        if source.table:  # only the window was asked for
+            return f"no row of {source.uri!r} lies in the window {selection.window()}: change since or until"
         return (
             f"no row of {source.uri!r} has an event time in {selection.event_time!r}: check data.event_time"
         )

@@ -18,12 +18,13 @@ def extract_data(
     until: str = "",
     rows_per_shard: int = 250_000,
     allow_empty: bool = False,
+    snapshot: str = "",
 ):
     """Copy a window of a source into Parquet shards, in bounded memory.
 
     Args:
         source: File, glob or directory of CSV, JSON Lines or Parquet files, at any fsspec
-            URI.
+            URI; or a BigQuery table, bq://project.dataset.table.
         fingerprint: What inspect_source found; a source that has changed since is an error.
         dataset: Folder of Parquet shards part-00000.parquet, part-00001.parquet, ...
         rows: Number of rows written.
@@ -42,6 +43,8 @@ def extract_data(
         rows_per_shard: Rows in each shard; also bounds the memory.
         allow_empty: Write one shard without rows where the source or the window holds none;
             else that is an error.
+        snapshot: The moment as of which a table is read, from inspect_source; empty is that
+            of its URI, or now.
     """
     return dsl.ContainerSpec(
         image="penstock/extract_data:unpinned",

@@ -24,12 +24,13 @@ def run(
     until: str = "",
     rows_per_shard: int = 250_000,
     allow_empty: bool = False,
+    snapshot: str = "",
 ) -> Outputs:
     """Copy a window of a source into Parquet shards, in bounded memory."""
     selection = make_selection(format, query, event_time, event_time_unit, since, until)
     from penstock.components.extract_data.extraction import extract
 
-    found = extract(source, selection, fingerprint, dataset.path, rows_per_shard, allow_empty)
+    found = extract(source, selection, fingerprint, dataset.path, rows_per_shard, allow_empty, snapshot)
     dataset.metadata |= {"rows": found.rows, "columns": found.columns}
     return Outputs(found.rows, found.columns, found.watermark, found.data_fingerprint)
 

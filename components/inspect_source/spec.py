@@ -11,6 +11,7 @@ def inspect_source(
     rows: dsl.OutputPath(int),
     window_start: dsl.OutputPath(str),
     window_end: dsl.OutputPath(str),
+    snapshot: dsl.OutputPath(str),
     format: str = "auto",
     query: str = "",
     event_time: str = "",
@@ -22,16 +23,18 @@ def inspect_source(
 
     Args:
         source: File, glob or directory of CSV, JSON Lines or Parquet files, at any fsspec
-            URI.
-        fingerprint: Hash of the files' identity (content, etag, or size and time) and of
-            the selection.
+            URI; or a BigQuery table, bq://project.dataset.table.
+        fingerprint: Hash of the files' identity (content, etag, or size and time; of a
+            table its last change) and of the selection.
         watermark: Latest event time, ISO 8601 in UTC; empty where finding it would mean a
             full read.
-        files: Number of files.
-        size_bytes: Size of all files, bytes.
+        files: Number of files; 0 for a table.
+        size_bytes: Size of all files or of the table, bytes.
         rows: Number of rows; -1 where counting would mean a full read.
         window_start: `since` as a fixed time; empty is open.
         window_end: `until` as a fixed time; empty is open.
+        snapshot: The moment as of which a table is read that was written within the last
+            hour; empty for one that is at rest, and for files.
         format: auto (by file name), csv, jsonl or parquet.
         query: SQL (DuckDB) over the table `source`; empty reads all columns and rows.
         event_time: Column with the time of the event; empty when the data has none.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 from penstock.components.inspect_source.contents import read_contents
 from penstock.components.source_files.fingerprint import fingerprint
 from penstock.components.source_files.listing import find_source
-from penstock.components.source_files.selection import fixed, make_selection
+from penstock.components.source_files.selection import fixed, make_selection, to_iso
 from penstock.components.step_io.main import main
 
 log = logging.getLogger(__name__)
@@ -18,6 +18,7 @@ class Outputs(NamedTuple):
     rows: int
     window_start: str
     window_end: str
+    snapshot: str
 
 
 def run(
@@ -34,6 +35,7 @@ def run(
     found = find_source(source, selection.format)
     print_ = fingerprint(found, selection)
     contents = read_contents(found, selection)
+    as_of = found.table.snapshot_us if found.table else None
     log.info(
         "files: %d (%s, %d bytes), rows: %s, fingerprint %s",
         len(found.files),
@@ -50,6 +52,7 @@ def run(
         contents.rows,
         fixed(since, selection.since_us),
         fixed(until, selection.until_us),
+        "" if as_of is None else to_iso(as_of),
     )
 
 

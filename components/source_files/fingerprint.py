@@ -16,11 +16,12 @@ def fingerprint(source: Source, selection: Selection) -> str:
 
     Local files up to 64 MiB count by their content, wherever they lie (a fresh clone has new times);
     other files by size and by etag, generation or time. The order of the files counts, their names do
-    not, except where the content is not looked at.
+    not, except where the content is not looked at. A table counts by its name and its last change.
     """
     described = {
         "format": source.format,
         "files": [identity(file) for file in source.files],
+        **({"table": source.table.identity()} if source.table else {}),
         "query": selection.query,
         "event_time": selection.event_time,
         "unit": selection.unit if selection.event_time else "",

@@ -1,4 +1,4 @@
-"""Finds the files at a source: a file, a glob or a directory, on this machine or at any fsspec URI."""
+"""Finds what is at a source: a file, a glob or a directory, on this machine or at any fsspec URI, or a BigQuery table."""
 
 import difflib
 import errno
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from penstock.components.source_files.tables import Table, is_table, parse_table, table_format
 from penstock.components.step_io.errors import StepError
 
 SUFFIXES = {
@@ -80,16 +81,17 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Source:
-    """The files at a source, sorted by path, and their common format."""
+    """The files at a source, sorted by path, and their common format; or a table, and no files."""
 
     uri: str
     format: str
     files: tuple[SourceFile, ...]
+    table: Table | None = None
 
     @property
     def size_bytes(self) -> int:
-        """Size of all files as they are stored."""
-        return sum(file.size for file in self.files)
+        """Size of all files as they are stored, or of the table's values."""
+        return self.table.size_bytes if self.table else sum(file.size for file in self.files)
 
 
 def format_of(path: str) -> str:
@@ -101,7 +103,7 @@ def format_of(path: str) -> str:
 
 
 def find_source(uri: str, format: str = "auto") -> Source:
-    """Find the files at `uri`.
+    """Find the files at `uri`, or the table.
 
     In a directory, files whose names begin with a dot or an underscore are left out (`_SUCCESS`), and
     so are files whose names tell no format.
@@ -111,7 +113,11 @@ def find_source(uri: str, format: str = "auto") -> Source:
             several formats.
     """
     if not uri.strip():
-        raise StepError("source is empty: name a file, a glob or a directory")
+        raise StepError("source is empty: name a file, a glob, a directory or a table")
+    if is_table(uri):
+        from penstock.components.source_files.bigquery import inspect_table
+
+        return Source(uri, table_format(uri, format), (), inspect_table(parse_table(uri)))
     if "://" in uri and not uri.startswith("file://"):
         with remote_errors(uri):
             files = _find_remote(uri, format)
@@ -259,6 +265,6 @@ def remote_errors(uri: str) -> Iterator[None]:
             scheme = uri.partition("://")[0]
             raise StepError(
                 f"the source {uri!r} cannot be read, this stack has no file system for {scheme}://: "
-                "use file, gs or s3, or add its fsspec package to images/core"
+                "use file, gs, s3 or bq, or add its fsspec package to images/core"
             ) from error
         raise StepError(f"cannot read {uri!r}: {kind}: {text}") from error

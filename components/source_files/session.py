@@ -37,6 +37,7 @@ def connect(scratch: Path, threads: int = 0) -> duckdb.DuckDBPyConnection:
         }
     )
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it would be written between the lines of the log
     # DuckDB 2.0.0 moves TRY_CAST into the file scan as CAST, which fails instead of giving NULL:
     # https://github.com/duckdb/duckdb/issues/23818
     connection.execute("SET disabled_optimizers = 'type_pushdown'")

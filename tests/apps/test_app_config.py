@@ -172,6 +172,28 @@ def test_uri_is_passed_on_as_it_is(write_app: WriteApp) -> None:
     assert app.arguments()["source"] == "gs://bucket/*.parquet"
 
 
+def test_table_is_passed_on_as_it_is(write_app: WriteApp) -> None:
+    app = churn(write_app, "data: {source: bq://shop.raw.trips}\nlabel: {column: churned}\n")
+    assert app.arguments()["source"] == "bq://shop.raw.trips"
+    own = {"source": "bq://shop.raw.new customers@2026-01-31"}
+    assert app.arguments(own, "batch_prediction")["source"] == own["source"]
+
+
+def test_table_that_is_none_and_a_format_that_it_does_not_take(faults: Faults) -> None:
+    text = """data: {source: bq://raw.trips, format: parquet}
+label: {column: churned}
+batch_prediction:
+  source: bq://shop.raw.trips_*
+"""
+    assert faults(text) == [
+        "apps/churn/app.yaml:1: data.source: the source 'bq://raw.trips' names no table: write bq://project.dataset.table",
+        "apps/churn/app.yaml:1: data.format: format is 'parquet', and the source 'bq://raw.trips' is a BigQuery table: set "
+        "format to auto",
+        "apps/churn/app.yaml:4: batch_prediction.source: the source 'bq://shop.raw.trips_*' names several tables: make one "
+        "of them, and write bq://project.dataset.table",
+    ]
+
+
 def test_settings_of_the_apps_own_model_go_through_under_custom(write_app: WriteApp) -> None:
     app = churn(write_app, MINIMAL + "model: {custom: {heads: 4, mask: [causal]}}\n")
     assert app.arguments()["model_settings"]["custom"] == {"heads": 4, "mask": ["causal"]}

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,3 +27,18 @@ def new_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def registry_in_place(new_registry: Path, tmp_path: Path) -> None:
     """Put a new MLflow database at tmp_path / registry.db."""
     shutil.copy(new_registry, tmp_path / "registry.db")
+
+
+@pytest.fixture
+def bigquery(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Serve BigQuery from this process, and lead its clients there; what passes is tried again at once."""
+    from penstock.components.source_files import bigquery as calls
+    from tests.components.source_files.bigquery_server import BigQuery
+
+    server = BigQuery()
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    monkeypatch.setattr(calls, "FIRST_WAIT_S", 0.001)
+    yield server
+    server.close()

@@ -31,9 +31,11 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], str]:
 def run_extract(tmp_path: Path) -> Callable[..., Extract]:
     """Extract a source into tmp_path / dataset."""
 
-    def run(source: str, *, expected: str = "", rows_per_shard: int = 1000, **settings: Any) -> Extract:
+    def run(
+        source: str, *, expected: str = "", rows_per_shard: int = 1000, snapshot: str = "", **settings: Any
+    ) -> Extract:
         selection = make_selection(**DEFAULTS | settings)
-        return extract(source, selection, expected, tmp_path / "dataset", rows_per_shard)
+        return extract(source, selection, expected, tmp_path / "dataset", rows_per_shard, snapshot=snapshot)
 
     return run
 

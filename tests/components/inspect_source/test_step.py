@@ -25,6 +25,7 @@ def test_the_step_gives_exactly_what_it_declares(tmp_path):
             "rows": 1,
             "window_start": "1970-01-01",
             "window_end": "",
+            "snapshot": "",
         },
         {},
     )

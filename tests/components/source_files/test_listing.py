@@ -86,7 +86,7 @@ def test_nothing_there_but_something_like_it(tmp_path):
 
 
 def test_no_name():
-    assert fault(" ") == "source is empty: name a file, a glob or a directory"
+    assert fault(" ") == "source is empty: name a file, a glob, a directory or a table"
 
 
 def test_glob_without_a_match(tmp_path):
@@ -140,7 +140,7 @@ def test_remote_glob_without_a_match(memory):
 def test_unknown_scheme():
     assert fault("foo://bucket/a.csv") == (
         "the source 'foo://bucket/a.csv' cannot be read, this stack has no file system for foo://: "
-        "use file, gs or s3, or add its fsspec package to images/core"
+        "use file, gs, s3 or bq, or add its fsspec package to images/core"
     )
 
 
