@@ -8,8 +8,9 @@ PYTHON ?= python3.11
 APP ?= taxi
 ENV ?= test
 LOCK ?= images.lock.json
-PORT ?= 8080
+PORT ?=
 PENSTOCK := .venv/bin/penstock
+AT = $(if $(PORT),--port $(PORT))
 
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
@@ -19,9 +20,10 @@ export UV_PYTHON_DOWNLOADS := never
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/.penstock ## Train, validate, register and serve a model. APP=<name> (default taxi) ARGS='--set until=2016-01-01' PORT=8080
+run: .venv/.penstock ## Train, validate, register and serve a model. APP=<name> (default taxi) ARGS='--set until=2016-01-01' PORT=9000
+	@$(PENSTOCK) serve --app $(APP) $(AT) --check
 	@$(PENSTOCK) run training --app $(APP) $(ARGS)
-	@$(PENSTOCK) serve --app $(APP) --port $(PORT) --detach
+	@$(PENSTOCK) serve --app $(APP) $(AT) --detach
 
 images: .venv/.penstock ## Build what changed of the steps' images, push it to ENV's registry, write images.lock.json
 	@$(PENSTOCK) images build $(STEPS)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from penstock.project import Project
 
 LOOK_S = 0.5
+PORTS_LOCK = ".ports.lock"
 LONGEST_ANSWER = 500  # characters of the example's answer
 
 
@@ -36,7 +37,13 @@ def serve(
             help="champion, previous, challenger, a registered version, or a model folder.  [default: champion]",
         ),
     ] = "",
-    port: Annotated[int, typer.Option(help="For REST and gRPC.  [default: 8080]", show_default=False)] = 0,
+    port: Annotated[
+        int,
+        typer.Option(
+            help="For REST and gRPC.  [default: 8080, or the next that no other endpoint has]",
+            show_default=False,
+        ),
+    ] = 0,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.  [default: 127.0.0.1]")
     ] = "",
@@ -47,6 +54,7 @@ def serve(
     ] = 1.0,
     detach: Annotated[bool, typer.Option("--detach", help="Go on in the background.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="End what was served.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only see whether the port can be had.")] = False,
 ) -> None:
     """Serve a model over REST and gRPC behind one port, until Ctrl-C.
 
@@ -73,6 +81,9 @@ def serve(
     served = UNNAMED if of_folder and not app else model_name_of(project, app or default_app(project))
     target = open_endpoint(project, name or served)
     with clear_errors():
+        if check:
+            _check_address(project, target, host, port)
+            return
         _serve(project, target, served, model, port, host, replicas, log_sample, detach)
 
 
@@ -87,9 +98,10 @@ def _serve(
     log_sample: float,
     detach: bool,
 ) -> None:
-    from penstock.components.serving_targets.local_launch import check_port
+    from penstock.components.model_registry.locks import file_lock
     from penstock.components.serving_targets.target import ModelVersion, shares_text
-    from penstock.local_serving import find_model, prepare, replace_all
+    from penstock.local_ports import choose_address
+    from penstock.local_serving import endpoints_folder, find_model, prepare, replace_all
 
     before = target.state() if target.exists() else None
     if before is not None and before.running:
@@ -104,17 +116,15 @@ def _serve(
         _check_folder(source)
         if before is not None:
             target.stop(why="another model is served")
-    address = (
-        before.url.removeprefix("http://").rpartition(":") if before and source is None else ("", "", "0")
-    )
-    host, port = host or address[0] or "127.0.0.1", port or int(address[2]) or 8080
-    check_port(host, port)
     prepare(project, target, log_sample, _tell)
-    target.create(host, port)
-    began = time.monotonic()
-    _tell(f"starting {words}; logs: {_shown(target.folder / 'logs')}")
-    target.start()
-    target.ensure_running(with_me=not detach)
+    with file_lock(
+        endpoints_folder(project) / PORTS_LOCK
+    ):  # of two that begin now, each gets a port of its own
+        target.create(*choose_address(project, target.name, before, host, port))
+        began = time.monotonic()
+        _tell(f"starting {words}; logs: {_shown(target.folder / 'logs')}")
+        target.start()
+        target.ensure_running(with_me=not detach)
     try:
         if source is None:
             target.wait_until_ready()
@@ -147,11 +157,7 @@ def _change(
     from penstock.components.serving_targets.target import ModelVersion, shares_text
     from penstock.local_serving import find_model, replace_all
 
-    if (port and not before.url.endswith(f":{port}")) or (host and f"//{host}:" not in before.url):
-        raise UserError(
-            f"{before.endpoint} is served at {before.url} already: end it first (`penstock serve --stop`), or "
-            "serve under another name (--name)"
-        )
+    _check_same(before, host, port)
     if len(before.weights) > 1 and not model:
         _tell(
             f"{before.endpoint} is served already, by {shares_text(before.weights)}; --model NAME would replace them"
@@ -166,6 +172,25 @@ def _change(
         _tell(f"changing {before.endpoint} to {source.words}")
         replace_all(target, ModelVersion(served, source.version, source.uri, replicas), "penstock serve")
     _show(target)
+
+
+def _check_address(project: "Project", target: "LocalTarget", host: str, port: int) -> None:
+    """See whether an endpoint that runs is at this address, or one that does not could be."""
+    from penstock.local_ports import choose_address
+
+    before = target.state() if target.exists() else None
+    if before is not None and before.running:
+        _check_same(before, host, port)
+    else:
+        choose_address(project, target.name, before, host, port)
+
+
+def _check_same(before: "EndpointState", host: str, port: int) -> None:
+    if (port and not before.url.endswith(f":{port}")) or (host and f"//{host}:" not in before.url):
+        raise UserError(
+            f"{before.endpoint} is served at {before.url} already: end it first (`penstock serve --stop`), or "
+            "serve under another name (--name)"
+        )
 
 
 def _check_folder(source: "Source") -> None:
