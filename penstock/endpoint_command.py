@@ -8,7 +8,9 @@ import typer
 
 app = typer.Typer(help="Look at what is served on this machine.", no_args_is_help=True)
 
-NameArgument = Annotated[str, typer.Argument(metavar="[NAME]", help="An endpoint; default: the only one.")]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="[NAME]", help="An endpoint; default: the only one that runs.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 

@@ -58,8 +58,8 @@ def serve(
 ) -> None:
     """Serve a model over REST and gRPC behind one port, until Ctrl-C.
 
-    What is served already changes to the model without a dropped request. What was killed is taken up as it
-    was, with all its versions and their shares of the traffic.
+    What is served already changes to the model without a dropped request. What was killed is taken up; a rollout
+    with all its versions and their shares of the traffic.
 
     \b
     Examples:
@@ -99,7 +99,8 @@ def _serve(
     detach: bool,
 ) -> None:
     from penstock.components.model_registry.locks import file_lock
-    from penstock.components.serving_targets.target import ModelVersion, shares_text
+    from penstock.components.model_registry.names import CHAMPION
+    from penstock.components.serving_targets.target import WHOLE, ModelVersion, shares_text
     from penstock.local_ports import choose_address
     from penstock.local_serving import endpoints_folder, find_model, prepare, replace_all
 
@@ -107,20 +108,23 @@ def _serve(
     if before is not None and before.running:
         _change(project, target, before, served, model, port, host, replicas)
         return
-    if before is not None and before.weights and not model:
+    source = None
+    if before is None or not _goes_on(before) or model:
+        source = find_model(project, served, model or CHAMPION, _tell)
+        _check_folder(source)
+    if before is not None and (source is None or before.weights == {source.version: WHOLE}):
         source = None
         words = f"{before.endpoint} as it was before its end ({shares_text(before.weights)})"
     else:
-        source = find_model(project, served, model or "champion", _tell)
+        assert source is not None
         words = f"{source.words} of {served}" if source.version != source.words else served
-        _check_folder(source)
-        if before is not None:
-            target.stop(why="another model is served")
     prepare(project, target, log_sample, _tell)
-    with file_lock(
-        endpoints_folder(project) / PORTS_LOCK
-    ):  # of two that begin now, each gets a port of its own
-        target.create(*choose_address(project, target.name, before, host, port))
+    # Under a lock, so that of two that begin at the same moment each gets a port of its own.
+    with file_lock(endpoints_folder(project) / PORTS_LOCK):
+        address = choose_address(project, target.name, before, host, port)
+        if before is not None and source is not None:
+            target.stop(why="another model is served")
+        target.create(*address)
         began = time.monotonic()
         _tell(f"starting {words}; logs: {_shown(target.folder / 'logs')}")
         target.start()
@@ -172,6 +176,12 @@ def _change(
         _tell(f"changing {before.endpoint} to {source.words}")
         replace_all(target, ModelVersion(served, source.version, source.uri, replicas), "penstock serve")
     _show(target)
+
+
+def _goes_on(before: "EndpointState") -> bool:
+    """Tell whether what was killed goes on whoever is champion now: a rollout, or a model of no registry."""
+    divided = len(before.weights) > 1 or before.shadow is not None
+    return divided or any(not version.isdecimal() for version in before.weights)
 
 
 def _check_address(project: "Project", target: "LocalTarget", host: str, port: int) -> None:
@@ -262,13 +272,15 @@ def _watch(target: "LocalTarget") -> None:
 
 
 def _stop(project: "Project", name: str) -> None:
-    from penstock.local_serving import clear_errors, endpoint_names, known_endpoint, open_endpoint
+    from penstock.local_serving import clear_errors, endpoint_names, known_endpoint, running_endpoints
 
     if not name:
-        running = [one for one in endpoint_names(project) if open_endpoint(project, one).state().running]
+        running = running_endpoints(project)
         if len(running) > 1:
             raise UserError(f"say which: --stop --name {' or --name '.join(running)}")
-        name = running[0] if running else ""
+        if not running and endpoint_names(project):
+            print("nothing is served")
+            return
     with clear_errors(), contextlib.suppress(KeyboardInterrupt):
         target = known_endpoint(project, name)
         if target.stop(why="penstock serve --stop"):
