@@ -62,7 +62,7 @@ check: .venv/.dev ## Check that what is generated is current: IR, component.yaml
 	@.venv/bin/python -m penstock.generate --check
 	@for folder in . images/*/; do (cd $$folder && "$(CURDIR)/.venv/bin/uv" lock --check --quiet) || { echo "$$folder/uv.lock is stale: run uv lock there" >&2; exit 1; }; done
 
-demo-rollout: .venv/.penstock ## Watch a good model promoted and a bad one rolled back, on real trips sent as requests (3 min)
+demo-rollout: .venv/.penstock ## Watch a good model promoted and a bad one rolled back, on real trips sent as requests (some minutes)
 	@.venv/bin/python -m benchmarks.rollout_demo $(ARGS)
 
 bench: .venv/.dev ## Measure every figure that the README claims (benchmarks/results/). ARGS=<pipeline_overhead|evaluate|data_statistics|step_start>
