@@ -8,8 +8,9 @@ PYTHON ?= python3.11
 APP ?= taxi
 ENV ?= test
 LOCK ?= images.lock.json
-PORT ?= 8080
+PORT ?=
 PENSTOCK := .venv/bin/penstock
+AT = $(if $(PORT),--port $(PORT))
 
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
@@ -19,9 +20,10 @@ export UV_PYTHON_DOWNLOADS := never
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/.penstock ## Train, validate, register and serve a model. APP=<name> (default taxi) ARGS='--set until=2016-01-01' PORT=8080
+run: .venv/.penstock ## Train, validate, register and serve a model. APP=<name> (default taxi) ARGS='--set until=2016-01-01' PORT=9000
+	@$(PENSTOCK) serve --app $(APP) $(AT) --check
 	@$(PENSTOCK) run training --app $(APP) $(ARGS)
-	@$(PENSTOCK) serve --app $(APP) --port $(PORT) --detach
+	@$(PENSTOCK) serve --app $(APP) $(AT) --detach
 
 images: .venv/.penstock ## Build what changed of the steps' images, push it to ENV's registry, write images.lock.json
 	@$(PENSTOCK) images build $(STEPS)
@@ -60,7 +62,7 @@ check: .venv/.dev ## Check that what is generated is current: IR, component.yaml
 	@.venv/bin/python -m penstock.generate --check
 	@for folder in . images/*/; do (cd $$folder && "$(CURDIR)/.venv/bin/uv" lock --check --quiet) || { echo "$$folder/uv.lock is stale: run uv lock there" >&2; exit 1; }; done
 
-demo-rollout: .venv/.penstock ## Watch a good model promoted and a bad one rolled back, on real trips sent as requests (3 min)
+demo-rollout: .venv/.penstock ## Watch a good model promoted and a bad one rolled back, on real trips sent as requests (some minutes)
 	@.venv/bin/python -m benchmarks.rollout_demo $(ARGS)
 
 bench: .venv/.dev ## Measure every figure that the README claims (benchmarks/results/). ARGS=<pipeline_overhead|evaluate|data_statistics|step_start>

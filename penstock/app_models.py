@@ -207,14 +207,14 @@ class Explanation(Section):
     rows: int = Field(default=500, ge=10, le=100_000, description="Rows that are explained.")
     background: int = Field(
         default=64,
-        ge=1,
+        ge=2,
         le=10_000,
         description="Rows that they are compared with: their mean is the baseline.",
     )
     examples: int = Field(
         default=4,
         ge=0,
-        le=100,
+        le=20,
         description="Single explained rows in the report, with their values; 0 shows none.",
     )
 

@@ -14,7 +14,9 @@ LOOK = "penstock.components.serving_targets.look"
 
 app = typer.Typer(help="Look at what is served, here or elsewhere.", no_args_is_help=True)
 
-NameArgument = Annotated[str, typer.Argument(metavar="[NAME]", help="An endpoint; default: the only one.")]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="[NAME]", help="An endpoint; default: the only one that runs.")
+]
 EnvOption = Annotated[
     str,
     typer.Option("--env", metavar="NAME", help="A file in manifests/environments/.  [default: this machine]"),

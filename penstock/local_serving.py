@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from penstock.components.serving_targets.local_launch import Launcher, write_launcher
+from penstock.components.serving_targets.local_launch import Launcher, is_running, write_launcher
 from penstock.components.serving_targets.local_target import LocalTarget
-from penstock.components.serving_targets.target import ModelVersion
+from penstock.components.serving_targets.target import ModelVersion, check_name
 from penstock.components.step_io.errors import StepError
 from penstock.errors import UserError
 from penstock.local.envs import ensure_stacks
@@ -51,12 +51,22 @@ def endpoint_names(project: Project) -> list[str]:
 
 
 def open_endpoint(project: Project, name: str) -> LocalTarget:
-    """Return a local endpoint, which need not be there yet."""
-    return LocalTarget(endpoints_folder(project) / name)
+    """Return a local endpoint, which need not be there yet.
+
+    Raises:
+        UserError: Nothing can be served under this name.
+    """
+    with clear_errors():
+        return LocalTarget(endpoints_folder(project) / check_name("the endpoint", name))
+
+
+def running_endpoints(project: Project) -> list[str]:
+    """Return the local endpoints whose supervisor is alive."""
+    return [name for name in endpoint_names(project) if is_running(endpoints_folder(project) / name)]
 
 
 def known_endpoint(project: Project, name: str) -> LocalTarget:
-    """Return a local endpoint that is there; without a name the only one.
+    """Return a local endpoint that is there; without a name the only one, or the only one that runs.
 
     Raises:
         UserError: There is none of this name, or a choice.
@@ -65,7 +75,10 @@ def known_endpoint(project: Project, name: str) -> LocalTarget:
     if not names:
         raise UserError("nothing was served on this machine yet: `penstock serve` begins")
     if not name and len(names) > 1:
-        raise UserError(f"say which endpoint: {' or '.join(names)}")
+        running = running_endpoints(project)
+        if len(running) != 1:
+            raise UserError(f"say which endpoint: {' or '.join(running or names)}")
+        name = running[0]
     name = name or names[0]
     if name not in names:
         raise UserError(

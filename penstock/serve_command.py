@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from penstock.project import Project
 
 LOOK_S = 0.5
+PORTS_LOCK = ".ports.lock"
 LONGEST_ANSWER = 500  # characters of the example's answer
 
 
@@ -36,7 +37,13 @@ def serve(
             help="champion, previous, challenger, a registered version, or a model folder.  [default: champion]",
         ),
     ] = "",
-    port: Annotated[int, typer.Option(help="For REST and gRPC.  [default: 8080]", show_default=False)] = 0,
+    port: Annotated[
+        int,
+        typer.Option(
+            help="For REST and gRPC.  [default: 8080, or the next that no other endpoint has]",
+            show_default=False,
+        ),
+    ] = 0,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.  [default: 127.0.0.1]")
     ] = "",
@@ -47,11 +54,12 @@ def serve(
     ] = 1.0,
     detach: Annotated[bool, typer.Option("--detach", help="Go on in the background.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="End what was served.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only see whether the port can be had.")] = False,
 ) -> None:
     """Serve a model over REST and gRPC behind one port, until Ctrl-C.
 
-    What is served already changes to the model without a dropped request. What was killed is taken up as it
-    was, with all its versions and their shares of the traffic.
+    What is served already changes to the model without a dropped request. What was killed is taken up; a rollout
+    with all its versions and their shares of the traffic.
 
     \b
     Examples:
@@ -73,6 +81,9 @@ def serve(
     served = UNNAMED if of_folder and not app else model_name_of(project, app or default_app(project))
     target = open_endpoint(project, name or served)
     with clear_errors():
+        if check:
+            _check_address(project, target, host, port)
+            return
         _serve(project, target, served, model, port, host, replicas, log_sample, detach)
 
 
@@ -87,34 +98,37 @@ def _serve(
     log_sample: float,
     detach: bool,
 ) -> None:
-    from penstock.components.serving_targets.local_launch import check_port
-    from penstock.components.serving_targets.target import ModelVersion, shares_text
-    from penstock.local_serving import find_model, prepare, replace_all
+    from penstock.components.model_registry.locks import file_lock
+    from penstock.components.model_registry.names import CHAMPION
+    from penstock.components.serving_targets.target import WHOLE, ModelVersion, shares_text
+    from penstock.local_ports import choose_address
+    from penstock.local_serving import endpoints_folder, find_model, prepare, replace_all
 
     before = target.state() if target.exists() else None
     if before is not None and before.running:
         _change(project, target, before, served, model, port, host, replicas)
         return
-    if before is not None and before.weights and not model:
+    source = None
+    if before is None or not _goes_on(before) or model:
+        source = find_model(project, served, model or CHAMPION, _tell)
+        _check_folder(source)
+    if before is not None and (source is None or before.weights == {source.version: WHOLE}):
         source = None
         words = f"{before.endpoint} as it was before its end ({shares_text(before.weights)})"
     else:
-        source = find_model(project, served, model or "champion", _tell)
+        assert source is not None
         words = f"{source.words} of {served}" if source.version != source.words else served
-        _check_folder(source)
-        if before is not None:
-            target.stop(why="another model is served")
-    address = (
-        before.url.removeprefix("http://").rpartition(":") if before and source is None else ("", "", "0")
-    )
-    host, port = host or address[0] or "127.0.0.1", port or int(address[2]) or 8080
-    check_port(host, port)
     prepare(project, target, log_sample, _tell)
-    target.create(host, port)
-    began = time.monotonic()
-    _tell(f"starting {words}; logs: {_shown(target.folder / 'logs')}")
-    target.start()
-    target.ensure_running(with_me=not detach)
+    # Under a lock, so that of two that begin at the same moment each gets a port of its own.
+    with file_lock(endpoints_folder(project) / PORTS_LOCK):
+        address = choose_address(project, target.name, before, host, port)
+        if before is not None and source is not None:
+            target.stop(why="another model is served")
+        target.create(*address)
+        began = time.monotonic()
+        _tell(f"starting {words}; logs: {_shown(target.folder / 'logs')}")
+        target.start()
+        target.ensure_running(with_me=not detach)
     try:
         if source is None:
             target.wait_until_ready()
@@ -147,11 +161,7 @@ def _change(
     from penstock.components.serving_targets.target import ModelVersion, shares_text
     from penstock.local_serving import find_model, replace_all
 
-    if (port and not before.url.endswith(f":{port}")) or (host and f"//{host}:" not in before.url):
-        raise UserError(
-            f"{before.endpoint} is served at {before.url} already: end it first (`penstock serve --stop`), or "
-            "serve under another name (--name)"
-        )
+    _check_same(before, host, port)
     if len(before.weights) > 1 and not model:
         _tell(
             f"{before.endpoint} is served already, by {shares_text(before.weights)}; --model NAME would replace them"
@@ -166,6 +176,31 @@ def _change(
         _tell(f"changing {before.endpoint} to {source.words}")
         replace_all(target, ModelVersion(served, source.version, source.uri, replicas), "penstock serve")
     _show(target)
+
+
+def _goes_on(before: "EndpointState") -> bool:
+    """Tell whether what was killed goes on whoever is champion now: a rollout, or a model of no registry."""
+    divided = len(before.weights) > 1 or before.shadow is not None
+    return divided or any(not version.isdecimal() for version in before.weights)
+
+
+def _check_address(project: "Project", target: "LocalTarget", host: str, port: int) -> None:
+    """See whether an endpoint that runs is at this address, or one that does not could be."""
+    from penstock.local_ports import choose_address
+
+    before = target.state() if target.exists() else None
+    if before is not None and before.running:
+        _check_same(before, host, port)
+    else:
+        choose_address(project, target.name, before, host, port)
+
+
+def _check_same(before: "EndpointState", host: str, port: int) -> None:
+    if (port and not before.url.endswith(f":{port}")) or (host and f"//{host}:" not in before.url):
+        raise UserError(
+            f"{before.endpoint} is served at {before.url} already: end it first (`penstock serve --stop`), or "
+            "serve under another name (--name)"
+        )
 
 
 def _check_folder(source: "Source") -> None:
@@ -237,13 +272,15 @@ def _watch(target: "LocalTarget") -> None:
 
 
 def _stop(project: "Project", name: str) -> None:
-    from penstock.local_serving import clear_errors, endpoint_names, known_endpoint, open_endpoint
+    from penstock.local_serving import clear_errors, endpoint_names, known_endpoint, running_endpoints
 
     if not name:
-        running = [one for one in endpoint_names(project) if open_endpoint(project, one).state().running]
+        running = running_endpoints(project)
         if len(running) > 1:
             raise UserError(f"say which: --stop --name {' or --name '.join(running)}")
-        name = running[0] if running else ""
+        if not running and endpoint_names(project):
+            print("nothing is served")
+            return
     with clear_errors(), contextlib.suppress(KeyboardInterrupt):
         target = known_endpoint(project, name)
         if target.stop(why="penstock serve --stop"):

@@ -79,8 +79,10 @@ def serving_arguments(
     """
     serving = environment.serving
     target = serving_target(project, environment, lock)
+    replicas = serving.replicas
     if target["kind"] == LOCAL:
         folder = project.state / "endpoints" / model
+        replicas = max(replicas, _replicas_in_traffic(folder))
         logs = f"{serving.logs.rstrip('/')}/{model}" if serving.logs else str(folder / "requests")
         outcomes = str(folder / "outcomes") if (folder / "outcomes").is_dir() else ""
         state = str(folder / "rollout.sqlite")
@@ -94,7 +96,7 @@ def serving_arguments(
         "logs": logs,
         "outcomes": outcomes,
         "endpoint": "",
-        "replicas": serving.replicas,
+        "replicas": replicas,
         "state_uri": state,
     }
 
@@ -131,6 +133,16 @@ def serving_target(project: Project, environment: Environment, lock: Path | None
         "namespace": serving.namespace or environment.namespace,
         "options": [*serving.options, "--log-uri", logs],
     }
+
+
+def _replicas_in_traffic(folder: Path) -> int:
+    """Return how many processes a local version has that answers: one that may take its place needs as many."""
+    from penstock.components.serving_targets.local_state import StateFile
+
+    state = StateFile(folder).read()
+    if state is None:
+        return 0
+    return max((state["versions"][version]["replicas"] for version in state["weights"]), default=0)
 
 
 def foreign_keys(serving: Serving, kind: str) -> list[str]:

@@ -285,6 +285,7 @@ def training(
                 statistics=described.outputs["statistics"],
                 evaluation=evaluated.outputs["evaluation"],
                 rules=judged_model.outputs["rules"],
+                explanation=explained.outputs["explanation"],
                 app=app_files.output,
                 model_name=model_name,
                 run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,

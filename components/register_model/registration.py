@@ -24,6 +24,7 @@ from penstock.components.register_model.mlmodel_file import write_mlmodel
 
 log = logging.getLogger(__name__)
 
+BACKGROUND = "background.json"  # of explain_model: what the service compares rows with that it explains
 CHALLENGES = "it challenges the champion: a rollout promotes it or rolls it back"
 
 
@@ -51,7 +52,7 @@ def register(
         store: The registry.
         facts: What is known of the model.
         key: The model's content key.
-        folders: What goes into the registry, by name; `model` and `statistics` are among them.
+        folders: What goes into the registry, by name; `model`, `statistics` and `explanation` are among them.
         promote: Make it the champion.
         challenge: Where there is a champion already, leave that to a rollout.
     """
@@ -91,6 +92,7 @@ def _register(store: Store, facts: Facts, key: str, folders: Mapping[str, Path])
     with tempfile.TemporaryDirectory() as scratch:
         model = Path(scratch) / names.MODEL_FOLDER
         shutil.copytree(folders[names.MODEL_FOLDER], model)
+        shutil.copyfile(folders["explanation"] / BACKGROUND, model / BACKGROUND)
         write_mlmodel(model, facts.model, run.id, key, run.started_ms)
         uris = store.put_folders(run, {**folders, names.MODEL_FOLDER: model})
     store.log(

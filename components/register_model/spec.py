@@ -7,6 +7,7 @@ def register_model(
     statistics: dsl.Input[dsl.Artifact],
     evaluation: dsl.Input[dsl.Artifact],
     rules: dsl.Input[dsl.Artifact],
+    explanation: dsl.Input[dsl.Artifact],
     app: dsl.Input[dsl.Artifact],
     model_name: str,
     run_id: str,
@@ -43,6 +44,7 @@ def register_model(
         statistics: Statistics of the training data, from compute_statistics.
         evaluation: From evaluate_model.
         rules: From validate_model.
+        explanation: From explain_model; its background.json goes into the model folder, for the service's :explain.
         app: The published app folder.
         model_name: Name of the registered model.
         run_id: Id of the pipeline run.

@@ -31,6 +31,7 @@ def run(
     statistics: InputArtifact,
     evaluation: InputArtifact,
     rules: InputArtifact,
+    explanation: InputArtifact,
     app: InputArtifact,
     model_name: str,
     run_id: str,
@@ -88,6 +89,7 @@ def run(
         "statistics": statistics.path,
         "evaluation": evaluation.path,
         "rules": rules.path,
+        "explanation": explanation.path,
     }
     store = open_store(registry_uri)
     registered = register(store, facts, key, folders, promote, challenge)

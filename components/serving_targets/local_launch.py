@@ -7,6 +7,7 @@ the free lock, whatever its status file says.
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -145,13 +146,19 @@ def check_port(host: str, port: int) -> None:
     Raises:
         StepError: It cannot.
     """
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+    with socket.socket() as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind((host, port))
         except OverflowError as error:
             raise StepError(f"{port} is no port: give one from 1 to 65535 with --port") from error
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise StepError(f"{host} is no address of this machine: give another with --host") from error
+            if error.errno == errno.EACCES:
+                raise StepError(
+                    f"port {port} is reserved for the administrator: give one from 1024 with --port"
+                ) from error
             reason = (error.strerror or str(error)).lower()
             raise StepError(
                 f"port {port} of {host} cannot be used ({reason}): end what listens there, or give another "

@@ -2,12 +2,14 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from penstock.app_yaml import AppError
 from penstock.components.serving_targets.kserve_settings import KserveSettings
 from penstock.components.serving_targets.kubernetes_settings import KubernetesSettings
+from penstock.components.serving_targets.local_target import LocalTarget
 from penstock.components.serving_targets.vertex_opening import VertexSettings
 from penstock.environment_models import Environment
 from penstock.environments import read_environment
@@ -40,6 +42,24 @@ def test_this_machine_serves_from_the_state_folder() -> None:
     assert found["serving_target"] == {"kind": "local", "folder": str(folder)}
     assert (found["logs"], found["outcomes"]) == (str(folder / "taxi" / "requests"), "")
     assert found["state_uri"] == str(folder / "taxi" / "rollout.sqlite")
+
+
+def test_a_local_challenger_gets_as_many_processes_as_the_champion_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
+    target = LocalTarget(tmp_path / "endpoints" / "taxi")
+    environment = Environment(name="local", backend="local")
+    target.create()
+    assert serving_arguments(PROJECT, environment, "taxi")["replicas"] == 1
+
+    def serve(state: dict[str, Any]) -> None:
+        kept = {"model": "taxi", "uri": "/m"}
+        state["versions"] = {"1": {**kept, "replicas": 3}, "2": {**kept, "replicas": 5}}
+        state["weights"] = {"1": 100}
+
+    target.file.change("deploy", serve, "", "")
+    assert serving_arguments(PROJECT, environment, "taxi")["replicas"] == 3
 
 
 def test_arguments_are_parameters_of_the_pipeline() -> None:

@@ -213,6 +213,20 @@ def test_what_was_killed_is_taken_up_as_it_was(shell: Shell) -> None:
     )  # the same port, the same model
 
 
+def test_what_was_killed_comes_back_with_the_champion_of_now(shell: Shell, registry: Path) -> None:
+    shutil.copy(registry, shell.home)
+    process = shell.foreground("--app", "taxi", "--replicas", "1")
+    before = shell.status("taxi")
+    process.kill()
+    process.wait()
+    wait_until(lambda: not is_alive(before["pid"]) and not is_alive(before["router"]))  # type: ignore[arg-type]
+    shell.promote(2)
+    again = shell.penstock("serve", "--app", "taxi", "--replicas", "1", "--detach")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.startswith("starting version 2 (champion) of taxi")
+    assert shell.ask(1.0) == ("2", pytest.approx(sigmoid(-1.0), abs=1e-6))  # the same port
+
+
 def test_a_port_that_is_taken_is_one_sentence(shell: Shell) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", shell.port))
@@ -225,9 +239,47 @@ def test_a_port_that_is_taken_is_one_sentence(shell: Shell) -> None:
     )
 
 
+def test_two_endpoints_never_want_the_same_port(shell: Shell) -> None:
+    model = ("--model", str(shell.models / "1"), "--replicas", "1", "--detach")
+    first = shell.penstock("serve", *model, "--name", "a", "--port", str(shell.port))
+    assert first.returncode == 0, first.stderr
+    taken = shell.penstock("serve", *model, "--name", "b", "--port", str(shell.port), "--check")
+    assert (taken.returncode, taken.stderr) == (
+        2,
+        f"penstock: port {shell.port} is the one of the endpoint a: give another with --port, or end that one "
+        "(`penstock serve --stop --name a`)\n",
+    )
+    state = shell.home / "endpoints" / "b" / "state.json"
+    state.parent.mkdir()
+    killed = json.loads((shell.home / "endpoints" / "a" / "state.json").read_text())
+    state.write_text(json.dumps({**killed, "endpoint": "b", "last_change": None}))
+    second = shell.penstock("serve", "--name", "b", "--detach")
+    assert second.returncode == 0, second.stderr
+    both = [json.loads(shell.penstock("endpoint", "show", name, "--json").stdout)["url"] for name in "ab"]
+    ports = [int(url.rpartition(":")[2]) for url in both]
+    assert ports[0] == shell.port < ports[1]
+    assert shell.penstock("serve", "--name", "a", "--check").stderr == ""
+    assert "say which endpoint: a or b" in shell.penstock("endpoint", "show").stderr
+    assert shell.penstock("serve", "--stop", "--name", "b").stdout == "stopped b\n"
+    assert shell.penstock("endpoint", "show").stdout.startswith("a: at http://")
+    assert shell.penstock("serve", "--stop").stdout == "stopped a\n"
+    assert shell.penstock("serve", "--stop").stdout == "nothing is served\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("--port", "80000", "--check"), "80000 is no port: give one from 1 to 65535 with --port"),
+        (
+            ("--host", "my-laptop", "--check"),
+            "--host 'my-laptop' is no IPv4 address: give one of this machine",
+        ),
+        (
+            ("--host", "192.0.2.1", "--check"),
+            "192.0.2.1 is no address of this machine: give another with --host",
+        ),
+        (("--name", "../b"), "the endpoint '../b' cannot be served: 1 to 63 letters"),
+        (("--name", "a b"), "the endpoint 'a b' cannot be served: 1 to 63 letters"),
         (
             ("--app", "taxi"),
             "the model 'taxi' has no registered version yet: `penstock run` trains and registers one",

@@ -47,6 +47,15 @@ def test_first_run_ends_with_a_champion(first):
     assert (Path(registered["model_uri"].removeprefix("file://"))).exists()
 
 
+def test_the_registered_model_brings_the_rows_that_its_explanations_compare_with(first):
+    registered = first.step("register-model")["record"]["results"]
+    folder = Path(registered["model_uri"].removeprefix("file://"))
+    found = json.loads((folder / "background.json").read_text())["instances"]
+    inputs = json.loads((folder / "model.json").read_text())["inputs"]
+    assert len(found) == 64
+    assert found[0].keys() == {one["name"] for one in inputs}
+
+
 def test_first_run_is_better_than_guessing(first):
     metrics = first.step("evaluate-model")["record"]["metrics"]
     assert metrics["auc"] > 0.9

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -273,6 +274,21 @@ def test_an_explanation_adds_up_to_the_answer(service):
         assert told["attributions"].keys() == ROW.keys()
         assert told["baseline"] + sum(told["attributions"].values()) == pytest.approx(told["value"], abs=1e-6)
         assert told["value"] == pytest.approx(answer["score"], abs=1e-6)
+
+
+def test_explanations_compare_with_the_rows_that_lie_beside_the_model(service, models, tmp_path):
+    folder = tmp_path / "registered"
+    shutil.copytree(models / "binary", folder)
+    other = {**ROW, "amount": 30.0}
+    (folder / "background.json").write_text(json.dumps({"instances": [other]}))
+    try:
+        assert service.load(folder, "7").status_code == 200
+        (told,) = explain(service, instances=[ROW]).json()["explanations"]
+        expected = service.predict([other]).json()["predictions"][0]["score"]
+    finally:
+        assert service.load(models / "binary", "1").status_code == 200
+    assert told["baseline"] == pytest.approx(expected, abs=1e-6)
+    assert {name for name, value in told["attributions"].items() if value} == {"amount"}
 
 
 def test_what_cannot_be_explained_is_refused_in_a_sentence(service):

@@ -24,6 +24,7 @@ PARAMETERS: dict[str, Any] = {
     "drift": "none",
     "champion_version": "",
 }
+NAMES = ("model", "statistics", "evaluation", "rules", "explanation", "app")
 OUTPUTS = {"card": "system.HTML", "card_markdown": "system.Markdown"}
 
 
@@ -91,9 +92,9 @@ def write_inputs(
     rules: list[dict[str, Any]] | None = None,
 ) -> dict[str, Path]:
     """Write all input artifacts and return their folders by name."""
-    inputs = {name: folder / name for name in ("model", "statistics", "evaluation", "rules", "app")}
+    inputs = {name: folder / name for name in NAMES}
     (inputs["model"] / "saved_model" / "variables").mkdir(parents=True)
-    for name in ("statistics", "evaluation", "rules", "app"):
+    for name in NAMES[1:]:
         inputs[name].mkdir()
     (inputs["model"] / "saved_model" / "saved_model.pb").write_bytes(b"\0graph")
     (inputs["model"] / "saved_model" / "variables" / "variables.data-00000-of-00001").write_bytes(weights)
@@ -118,6 +119,7 @@ def write_inputs(
     _json(inputs["evaluation"] / "evaluation.json", judged or evaluation())
     rule = {"name": "auc min", "verdict": "pass", "sentence": "auc 0.80 is at least 0.7: pass"}
     _json(inputs["rules"] / "rules.json", {"verdict": "pass", "rules": rules or [rule]})
+    _json(inputs["explanation"] / "background.json", {"instances": [{"fare": 7.5, "payment": "Cash"}]})
     (inputs["app"] / "app.yaml").write_text(
         "name: taxi\ndescription: Whether a trip ends with a big tip.\n"
         "cleaning:\n  - {drop: fare <= 0, because: no fare}\n"

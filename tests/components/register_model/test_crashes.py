@@ -58,7 +58,7 @@ def state(store: Store) -> tuple[int, dict[str, int]]:
 def test_a_crash_at_any_write_is_mended_by_doing_it_again(tmp_path: Path, writes: int) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'registry.db'}")
     inputs = write_inputs(tmp_path)
-    folders = {name: inputs[name] for name in ("model", "statistics")}
+    folders = {name: inputs[name] for name in ("model", "statistics", "explanation")}
     register(store, facts_of(inputs, "run-1"), "key-1", folders, promote=True)
     try:
         register(DyingStore(store, writes), facts_of(inputs, "run-2"), "key-2", folders, promote=True)

@@ -62,15 +62,27 @@ def test_the_step_gives_what_its_spec_declares(registry: Registry) -> None:
 
 def test_the_registry_keeps_everything_when_the_run_is_deleted(registry: Registry) -> None:
     kept = Path(registry.register()["model_uri"])
-    assert {path.name for path in kept.iterdir()} == {"MLmodel", "model.json", "saved_model"}
+    assert {path.name for path in kept.iterdir()} == {
+        "MLmodel",
+        "background.json",
+        "model.json",
+        "saved_model",
+    }
     assert {path.name for path in kept.parent.iterdir()} == {
         "card",
         "evaluation",
+        "explanation",
         "model",
         "rules",
         "statistics",
     }
     assert not any(path.is_symlink() for path in kept.parent.rglob("*"))
+
+
+def test_the_rows_that_explanations_compare_with_lie_in_the_model_folder(registry: Registry) -> None:
+    kept = Path(registry.register()["model_uri"])
+    found = json.loads((kept / "background.json").read_text())
+    assert found == {"instances": [{"fare": 7.5, "payment": "Cash"}]}
 
 
 def test_the_version_tells_its_lineage(registry: Registry) -> None:
