@@ -174,7 +174,7 @@ def test_killed_step_leaves_no_server(binary, tmp_path):
 
 def test_server_that_ignores_its_signal_is_ended(binary, tmp_path, monkeypatch):
     monkeypatch.setattr("penstock.components.validate_serving.servers.STOP_S", 0.5)
-    with server_process(binary / "model", "tips", "1", tmp_path / "log") as server:
+    with server_process(binary / "model", "tips", tmp_path / "log") as server:
         assert ready(server, "tips", Settings()).passed  # from now on it handles signals itself
         pid = server._process.pid
         os.kill(pid, signal.SIGSTOP)
