@@ -230,4 +230,4 @@ def _gone(server: Server) -> str:
 
 def _last_words(server: Server) -> str:
     said = last_message(server.log())
-    return f"; it said last: {said}" if said else ""
+    return f"; it said last: {said}" if said else "; it said nothing"

@@ -28,6 +28,8 @@ from tests.executor_input import read_outputs
 
 IMAGE = "registry/serving@sha256:" + "0" * 64
 TRIAL = {"namespace": "models", "image": IMAGE, "cpu": "250m", "memory": "512Mi", "memory_limit": "700Mi"}
+START_S = 300  # a busy machine takes long to import TensorFlow
+PATIENT = Settings(start_s=START_S)
 MADE = "POST /api/v1/namespaces/models/pods"
 MINE = {"metadata": {"name": "step-1", "uid": "u-1", "labels": {"pipeline/runid": "r-1"}}, "spec": {}}
 
@@ -68,7 +70,7 @@ def kubeconfig(state: ClusterState, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def prove(folder: Path, out: Path, **serving: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run the step; return its output parameters and checks.json."""
-    assert execute(run, "validate_serving", arguments(folder, out, TRIAL, **serving)) == 0
+    assert execute(run, "validate_serving", arguments(folder, out, TRIAL, start_s=START_S, **serving)) == 0
     return read_outputs(out)[0], json.loads((out / "evidence/checks.json").read_text())
 
 
@@ -151,8 +153,8 @@ def test_a_crash_blocks_with_exit_code_and_last_words(
     binary: Path, tmp_path: Path, node: Node, state: ClusterState, kubeconfig: Path
 ) -> None:
     gone = tmp_path / "gone"
-    with server_pod(TRIAL, str(gone), "tips", "id", Settings(), str(kubeconfig)) as server:
-        check = ready(server, "tips", Settings())
+    with server_pod(TRIAL, str(gone), "tips", "id", PATIENT, str(kubeconfig)) as server:
+        check = ready(server, "tips", PATIENT)
         assert "is not there" in server.log()
     assert not check.passed
     assert check.sentence.startswith("the server ended with exit code 2 after ")
@@ -164,8 +166,8 @@ def test_an_end_that_the_node_tells_late_is_told(
     binary: Path, tmp_path: Path, node: Node, state: ClusterState, kubeconfig: Path
 ) -> None:
     """A request fails at once, the API knows why a second later."""
-    with server_pod(TRIAL, str(binary / "model"), "tips", "id", Settings(), str(kubeconfig)) as server:
-        assert ready(server, "tips", Settings()).passed
+    with server_pod(TRIAL, str(binary / "model"), "tips", "id", PATIENT, str(kubeconfig)) as server:
+        assert ready(server, "tips", PATIENT).passed
         assert server.lost() == ""
         node.tells_late = 3
         node.kill("OOMKilled")
@@ -266,7 +268,7 @@ def test_a_pod_that_the_cluster_ends_fails_the_step(
                 "reason": "Evicted",
                 "message": "The node was low on resource: memory.",
             }
-        ready(server, "tips", Settings())
+        ready(server, "tips", PATIENT)
     name = trial_name("id")
     assert (
         str(raised.value)
@@ -285,13 +287,13 @@ def test_a_terminated_step_deletes_its_pod_and_a_killed_one_leaves_it_to_the_nex
 ) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "penstock.components.validate_serving.step", "--executor_input"]
-    command.append(arguments(binary, out, TRIAL, load_s=600))
+    command.append(arguments(binary, out, TRIAL, load_s=600, start_s=START_S))
     name = trial_name(str(out / "evidence"))
 
     def begun() -> subprocess.Popen[bytes]:
         before = len(node.pods)
         child = subprocess.Popen(command, env={**os.environ, "KUBECONFIG": str(kubeconfig)})
-        end = time.monotonic() + 120
+        end = time.monotonic() + START_S
         while time.monotonic() < end and (len(node.pods) == before or "serving tips" not in state.log):
             time.sleep(0.1)
         assert left(state) == [name]
