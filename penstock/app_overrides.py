@@ -78,6 +78,7 @@ FROM_THE_RUNNER = {
     "registry_uri": "the environment",
     "checkpoint_uri": "the environment",
     "challenge": "the section rollout of app.yaml",
+    "serving_trial": "the environment's section serving",
 }
 FROM_THE_ENVIRONMENT = dict.fromkeys(OF_A_ROLLOUT, "the environment's section serving")  # of other pipelines
 

@@ -22,7 +22,7 @@ from penstock.errors import UserError
 from penstock.ir_tasks import all_tasks
 from penstock.pipeline_root import Folder, PipelineRoot, for_steps
 from penstock.project import Project
-from penstock.serving_environment import account_of, serving_arguments
+from penstock.serving_environment import account_of, serving_arguments, serving_trial
 
 DIGITS = 16  # of a SHA-256, in hexadecimal
 LOCK = "images.lock.json"
@@ -114,6 +114,8 @@ def deliver(
         filled |= serving_arguments(
             project, environment, str(settings["model_name"]), for_steps(root.uri), lock_path
         )
+    if "serving_trial" in declared:
+        filled["serving_trial"] = serving_trial(project, environment, lock_path)
     values |= {name: value for name, value in filled.items() if name in declared}
     check_arguments(compiled, values, pipeline)
 

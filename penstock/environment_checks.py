@@ -8,7 +8,7 @@ from penstock.app_yaml import Document, Fault
 from penstock.environment_models import Environment
 from penstock.schedules.checks import schedule_faults
 from penstock.schedules.zones import find_zone
-from penstock.serving_environment import foreign_keys, kind_of
+from penstock.serving_environment import foreign_keys, kind_of, tried_as_pod
 
 NEEDED = {
     "local": (),
@@ -109,6 +109,20 @@ def _serving(environment: Environment, document: Document) -> Iterator[Fault]:
         yield document.fault(
             ("serving", "kind"),
             f"`local` is this machine, which the backend {environment.backend} cannot reach",
+        )
+    if (
+        tried_as_pod(environment)
+        and serving.namespace
+        and serving.namespace != environment.namespace  # whose rights and secrets the step's account has not
+    ):
+        yield document.fault(
+            ("serving", "trial"),
+            f"steps run in the namespace {environment.namespace}, servers in {serving.namespace}: a pod to try a model is "
+            "made in the former only; write `trial: process`",
+        )
+    if "trial" in written and serving.trial == "pod" and environment.backend != "kfp":
+        yield document.fault(
+            ("serving", "trial"), f"steps of the backend {environment.backend} make no pods: leave it out"
         )
     for key in ("project", "region") if kind == "vertex" else ():
         if not (getattr(serving, key) or getattr(environment, key)):

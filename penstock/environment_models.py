@@ -122,6 +122,12 @@ class Serving(Section):
         default="",
         description="Service account of the runs that deploy (kubernetes, kserve); empty takes that of all runs.",
     )
+    trial: Literal["pod", "process"] = Field(
+        default="pod",
+        description="How the step validate_serving of a training run tries a model (kubernetes, kserve; backend kfp): "
+        "`pod`: in a pod with the target's image, limits, variables and secrets, in the namespace of the steps; "
+        "`process`: inside the step, which needs no right to make pods.",
+    )
     secrets: list[ServingSecret] = Field(
         default=[], description="Kubernetes secrets that the servers get (kubernetes): see `serving.secrets`."
     )

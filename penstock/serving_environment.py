@@ -4,7 +4,7 @@ serving_arguments(project, environment, "taxi")
 # {"serving_target": {"kind": "local", "folder": "…/.penstock/endpoints"}, "logs": …, "outcomes": …, …}
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,19 @@ OF_KIND = {  # what the settings of a target take (serving_targets/<kind>_settin
         "start_limit_s",
     ),
 }
-DEPLOYER = "deployer"  # of runs, not of a target
+OF_RUNS = ("deployer", "trial")  # on a cluster; not of a target
+OF_A_TRIAL = (  # a pod that validate_serving makes (KubernetesSettings); whatever brings traffic to it is left out
+    *OF_SERVERS,
+    "secrets",
+    "namespace",
+    "options",
+    "cpu",
+    "memory",
+    "memory_limit",
+    "scratch",
+    "request_timeout_s",
+    "start_limit_s",
+)
 LOG_VARIABLE = "PENSTOCK_LOG_URI"  # what the prediction service reads
 OF_A_ROLLOUT = ("serving_target", "logs", "outcomes", "endpoint", "replicas", "state_uri")
 
@@ -120,10 +132,7 @@ def serving_target(project: Project, environment: Environment, lock: Path | None
             f"serving.logs of the environment {environment.name} is empty: a rollout reads there how the versions do"
         )
     image = serving.image or _locked_image(project, environment, lock)
-    given = {key: value for key, value in serving.model_dump().items() if key in OF_KIND[kind]}
-    unset: tuple[Any, ...] = ("", None, [], {})
-    target = {key: value for key, value in given.items() if value not in unset}
-    target |= {"kind": kind, "image": image}
+    target = _given(serving, OF_KIND[kind]) | {"kind": kind, "image": image}
     logs = serving.logs.rstrip("/")
     if kind == VERTEX:
         target |= {"project": serving.project or environment.project}
@@ -145,9 +154,38 @@ def _replicas_in_traffic(folder: Path) -> int:
     return max((state["versions"][version]["replicas"] for version in state["weights"]), default=0)
 
 
+def tried_as_pod(environment: Environment) -> bool:
+    """Tell whether validate_serving makes a pod there: where the target is the cluster that the steps run on."""
+    on_cluster = environment.backend == "kfp" and kind_of(environment) in (KUBERNETES, KSERVE)
+    return on_cluster and environment.serving.trial == "pod"
+
+
+def serving_trial(project: Project, environment: Environment, lock: Path | None = None) -> dict[str, Any]:
+    """Return how a model is tried before it is registered (validate_serving's `trial`); empty: as a process.
+
+    Raises:
+        UserError: The environment's serving image is not known.
+    """
+    if not tried_as_pod(environment):
+        return {}
+    serving = environment.serving
+    image = serving.image or _locked_image(project, environment, lock)
+    return _given(serving, OF_A_TRIAL) | {
+        "image": image,
+        "namespace": serving.namespace or environment.namespace,
+    }
+
+
+def _given(serving: Serving, keys: Sequence[str]) -> dict[str, Any]:
+    """Return what an environment file says, or its defaults, without what is empty."""
+    unset: tuple[Any, ...] = ("", None, [], {})
+    given = serving.model_dump()
+    return {key: given[key] for key in given if key in keys and given[key] not in unset}
+
+
 def foreign_keys(serving: Serving, kind: str) -> list[str]:
     """Return the keys that were written and mean nothing for a kind."""
-    known = (*EVERY_KIND, *OF_KIND[kind], *([DEPLOYER] if kind in (KUBERNETES, KSERVE) else []))
+    known = (*EVERY_KIND, *OF_KIND[kind], *(OF_RUNS if kind in (KUBERNETES, KSERVE) else ()))
     return [key for key in Serving.model_fields if key in serving.model_fields_set and key not in known]
 
 

@@ -87,6 +87,7 @@ def training(
     explanation_background: int = 64,
     explanation_examples: int = 4,
     serving: dict = {},
+    serving_trial: dict = {},
     seed: int = 0,
     promote: bool = True,
     challenge: bool = False,
@@ -136,6 +137,7 @@ def training(
         explanation_background: Rows that they are compared with.
         explanation_examples: Single explained rows in the report, with their values; 0 shows none.
         serving: The section `serving` of app.yaml: what a model must prove before it is registered.
+        serving_trial: Where and how the environment tries the server as a pod; empty: as a process of its step.
         seed: Seed of everything random.
         promote: Make a model that passes the champion at once.
         challenge: Where there is a champion, make it the challenger instead: a rollout promotes it.
@@ -277,6 +279,7 @@ def training(
                 predictions=evaluated.outputs["predictions"],
                 model_name=model_name,
                 serving=serving,
+                trial=serving_trial,
             ).after(model_gate)
             serving_gate = stop_unless_passed(proven, "serving")
 

@@ -16,5 +16,6 @@ SECONDS_OF_REQUESTS = Histogram(
 ROWS_PREDICTED = Counter("penstock_rows", "Rows predicted", ["model_name", "model_version"])
 BATCH_ROWS = Histogram("penstock_batch_rows", "Rows that were predicted together", buckets=ROWS)
 MODEL = Gauge("penstock_model_info", "1 for the version that is served", ["model_name", "model_version"])
+SERVER = Gauge("penstock_server_info", "1, with the version of what computes the answers", ["tensorflow"])
 LOG_DROPPED = Counter("penstock_log_records_dropped", "Request-log records that were lost", ["reason"])
 LOG_WRITTEN = Counter("penstock_log_records_written", "Request-log records that were written")

@@ -10,6 +10,7 @@ import kserve
 from kserve.logging import logger as kserve_logger
 from kserve.logging import trace_logger
 
+from penstock.components.prediction_service import metrics
 from penstock.components.prediction_service.data_plane import GuardedRepository, TruthfulDataPlane
 from penstock.components.prediction_service.grpc_server import GrpcServer
 from penstock.components.prediction_service.log_sinks import make_sink
@@ -18,6 +19,7 @@ from penstock.components.prediction_service.rest import RestServer, bound_socket
 from penstock.components.prediction_service.served_model import Completion, ServedModel
 from penstock.components.prediction_service.server import on_signals
 from penstock.components.prediction_service.settings import Settings
+from penstock.components.serving_model.predictor import import_tensorflow
 from penstock.components.step_io.errors import StepError
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class Service(kserve.ModelServer):
         self._socket = bound_socket(settings.host, settings.http_port)  # a taken port is told at once
         self.model = ServedModel(settings, complete)
         self.model.load()
+        metrics.SERVER.labels(import_tensorflow().__version__).set(1)
         self.register_model(self.model)
         self.model.enable_latency_logging = False
         sink = make_sink(settings)

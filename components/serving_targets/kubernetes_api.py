@@ -26,6 +26,7 @@ ANSWERS_WITHIN_S = 30
 PAUSES_S = (0.5, 2.0, 5.0)  # before each further attempt
 CONFLICT, MISSING = 409, 404
 DISTURBED = (429, 500, 502, 503, 504)
+QUOTA = "exceeded quota"  # Kubernetes' own words, with a 403 as for missing rights
 
 Json = dict[str, Any]
 
@@ -37,8 +38,13 @@ class WriteConflict(Exception):
 class Cluster:
     """One namespace of a cluster."""
 
-    def __init__(self, namespace: str, kubeconfig: str = "") -> None:
+    def __init__(self, namespace: str, kubeconfig: str = "", role: str = "penstock-deployer") -> None:
         """Take the cluster of `kubeconfig`; empty: of the pod that this runs in, else of KUBECONFIG.
+
+        Args:
+            namespace: Its name.
+            kubeconfig: A file.
+            role: The Role that the manifests give to who does what is done here; for the sentence where it is missing.
 
         Raises:
             StepError: There is none.
@@ -53,7 +59,7 @@ class Cluster:
             _load(configuration, kubeconfig)
         except kubernetes.config.ConfigException as error:
             raise StepError(f"there is no access to a cluster ({error}): set KUBECONFIG") from error
-        self.namespace = namespace
+        self.namespace, self._role = namespace, role
         self._client = DynamicClient(
             kubernetes.client.ApiClient(configuration), discoverer=lambda client, cache: None
         )
@@ -171,8 +177,10 @@ class Cluster:
         advice = "correct the settings of the target"
         if error.status == 401:
             advice = "log in to the cluster anew"
+        elif error.status == 403 and QUOTA in _reason(error):
+            advice = "wait until others have ended, or raise the quota"
         elif error.status == 403:
-            advice = "give this account the rights of the Role penstock-deployer (`penstock platform apply`)"
+            advice = f"give this account the rights of the Role {self._role} (`penstock platform apply`)"
         elif error.status in DISTURBED:
             advice = "try again when the cluster is well"
         doing = {"get": "read", "delete": "removed"}.get(verb, "applied")

@@ -29,7 +29,7 @@ Json = dict[str, Any]
 def deployment(endpoint: str, version: ModelVersion, settings: KubernetesSettings) -> Json:
     """Return the Deployment: a server that is sent requests once it has answered, and ends when it has answered all."""
     marks = {MODEL: version.model, URI: version.uri}
-    pod = _pod(endpoint, version, settings)
+    pod = pod_spec(endpoint, version, settings)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -130,7 +130,8 @@ def owner_of(deployed: Json) -> Json:
     }
 
 
-def _pod(endpoint: str, version: ModelVersion, settings: KubernetesSettings) -> Json:
+def pod_spec(endpoint: str, version: ModelVersion, settings: KubernetesSettings) -> Json:
+    """Return the specification of a version's pods, which validate_serving tries before there is a Deployment."""
     return {
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,

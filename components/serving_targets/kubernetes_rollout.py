@@ -1,7 +1,5 @@
 """Brings the objects of one version up, waits until they serve with progress in the log, and takes them away."""
 
-import contextlib
-import json
 import logging
 import time
 from typing import Any
@@ -22,6 +20,7 @@ from penstock.components.serving_targets.kubernetes_objects import (
 from penstock.components.serving_targets.kubernetes_pods import (
     Problem,
     being_made,
+    last_message,
     pods_problem,
     refused_pods,
 )
@@ -32,9 +31,7 @@ from penstock.components.step_io.errors import StepError
 POLL_S = 1.0
 SAY_AGAIN_S = 15.0
 LOG_LINES = 20
-LONGEST_LINE = 300
 BEING_MADE = "; an image is being pulled, or a container made"
-NO_LOG = "unable to retrieve container logs"  # what a node says in place of a log
 
 Json = dict[str, Any]
 _log = logging.getLogger(__name__)
@@ -110,9 +107,7 @@ class Rollout:
 
     def last_line(self, pod: str, previous: bool) -> str:
         """Return the last line that a pod's server printed."""
-        lines = self.cluster.log(pod, CONTAINER, LOG_LINES, previous=previous).splitlines()
-        said = [line.strip() for line in lines if line.strip() and not line.startswith(NO_LOG)]
-        return _message(said[-1])[:LONGEST_LINE] if said else ""
+        return last_message(self.cluster.log(pod, CONTAINER, LOG_LINES, previous=previous))
 
     def remove(self, version: str, wait_s: float) -> None:
         """Remove the objects of a version, or of all versions where it is empty; its last requests end first.
@@ -162,15 +157,6 @@ class Rollout:
             )
             for line in lines.splitlines():
                 _log.info("%s: %s", name, line)
-
-
-def _message(line: str) -> str:
-    """Return what a line of the log says; our own servers write JSON."""
-    with contextlib.suppress(ValueError):
-        entry = json.loads(line)
-        if isinstance(entry, dict) and isinstance(entry.get("message"), str):
-            return str(entry["message"])
-    return line
 
 
 def _mark(one: Json) -> str:

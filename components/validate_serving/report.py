@@ -1,5 +1,6 @@
 """The page of the proof: each check as a sentence, and how long answers took."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ BINS = 30
 LOG_LINES = 60
 
 
-def write_report(path: Path, model: str, proof: Proof, settings: Settings, server_log: str) -> None:
-    """Write the page; `server_log` is shown where a check failed."""
+def write_report(
+    path: Path, model: str, proof: Proof, settings: Settings, server: Mapping[str, str], server_log: str
+) -> None:
+    """Write the page; `server` tells what was tried, `server_log` is shown where a check failed."""
     verdict, reasons = verdict_of(proof.checks), reasons_of(proof.checks)
     page = Page("Proof of serving", subtitle=f"{model}, before it gets traffic")
     page.verdict(verdict, reasons[0] if reasons else f"All {len(proof.checks)} checks passed.")
@@ -46,6 +49,8 @@ def write_report(path: Path, model: str, proof: Proof, settings: Settings, serve
             charts.histogram(edges.tolist(), counts.tolist(), "Latency", "milliseconds", y_label="requests"),
             f"Timed from when each request was due; the last bar holds all slower ones (slowest {found.max():.0f} ms).",
         )
+    page.heading("The server")
+    page.note(description(server))
     page.heading("Budgets and objectives")
     page.table(["Setting", "Value"], [[f"serving.{name}", value] for name, value in vars(settings).items()])
     if verdict != "pass":
@@ -54,3 +59,18 @@ def write_report(path: Path, model: str, proof: Proof, settings: Settings, serve
         page.note(f"Its last {len(lines)} lines; the whole is server.log in the evidence.")
         page.raw(f'<pre tabindex="0" aria-label="log">{escape(chr(10).join(lines))}</pre>')
     page.write(path)
+
+
+def description(server: Mapping[str, str]) -> str:
+    """Return what was tried, as sentences.
+
+    >>> description({"kind": "process"})
+    'A process of this step, with the same code as the serving image.'
+    """
+    if server["kind"] == "process":
+        return "A process of this step, with the same code as the serving image."
+    return (
+        f"The pod {server['name']} in the namespace {server['namespace']}, on the node {server['node']}, as the target "
+        f"runs it: it asks for {server['cpu']} of CPU and {server['memory']} of memory, and is killed beyond "
+        f"{server['memory_limit']}. Image: {server['image']}."
+    )

@@ -12,6 +12,7 @@ def validate_serving(
     verdict: dsl.OutputPath(str),
     reasons: dsl.OutputPath(list),
     serving: dict = {},
+    trial: dict = {},
 ):
     """Prove that a model can serve: start the prediction service with it, and try it, before it gets traffic.
 
@@ -25,6 +26,8 @@ def validate_serving(
         verdict: pass or block.
         reasons: A sentence for each check that failed, at most 20.
         serving: The section `serving` of app.yaml: budgets and objectives.
+        trial: Where the server runs as a pod: namespace, image by digest, limits and more of the section `serving`
+            of the environment file; empty runs it as a process of this step.
     """
     return dsl.ContainerSpec(
         image="penstock/validate_serving:unpinned",

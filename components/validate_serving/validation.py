@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.components.serving_targets.kubernetes_pods import last_message
 from penstock.components.validate_serving import clients
 from penstock.components.validate_serving.checks import Check
 from penstock.components.validate_serving.load import Load, drive
@@ -54,9 +55,7 @@ class Served:
     versions: Mapping[str, str]
 
 
-def validate(
-    server: Server, served: Served, recorded: Recorded, settings: Settings, tensorflow: str
-) -> Proof:
+def validate(server: Server, served: Served, recorded: Recorded, settings: Settings) -> Proof:
     """Try everything that the server must be able to do.
 
     Args:
@@ -64,12 +63,12 @@ def validate(
         served: Its model.
         recorded: Rows with the offline predictions.
         settings: Budgets and objectives.
-        tensorflow: Version of TensorFlow that the server runs on.
+
+    Raises:
+        StepError: The server cannot be tried, for a reason that tells nothing of the model.
     """
-    checks = [
-        packages(served.versions.get("tensorflow", ""), tensorflow),
-        ready(server, served.name, settings),
-    ]
+    started = ready(server, served.name, settings)
+    checks = [packages(served.versions.get("tensorflow", ""), server.tensorflow()), started]
     if not checks[-1].passed:
         why = "not tried: the server was not ready"
         return Proof([*checks, *(Check(name, None, why) for name in LATER)], None)
@@ -85,8 +84,8 @@ def validate(
     after = read_usage(server.rest)
     checks += [
         under_load(load, settings, server),
-        memory(after, settings),
-        cpu(before, after, load, settings),
+        memory(after, settings, server),
+        cpu(before, after, load, settings, server),
     ]
     return Proof(checks, load)
 
@@ -96,6 +95,8 @@ def packages(trained: str, serving: str) -> Check:
 
     Source: https://www.tensorflow.org/guide/versions (compatibility of SavedModels).
     """
+    if not serving:
+        return Check("TensorFlow", None, "not tried: the server did not tell its version of TensorFlow")
     if not trained:
         return Check(
             "TensorFlow",
@@ -119,15 +120,20 @@ def release(version: str) -> tuple[int, ...]:
 def ready(server: Server, name: str, settings: Settings) -> Check:
     """Wait until the model is ready, at most as long as it may take."""
     while True:
-        waited = time.monotonic() - server.started
-        if clients.get(f"{server.rest}/v2/models/{name}/ready")[0] == 200:
+        waited, status = time.monotonic() - server.started, 0
+        ended = server.ended()
+        if not ended:
+            status, _ = clients.get(f"{server.rest}/v2/models/{name}/ready")
+        if status == 200:
             text = f"ready {waited:.1f} s after its start (at most {settings.start_s:g} s)"
             return Check("start", waited <= settings.start_s, text, {"seconds": waited})
-        if ended := server.ended():
-            text = f"the server {ended} after {waited:.1f} s, before it was ready: see its log"
+        if ended:
+            text = f"the server {ended} after {waited:.1f} s, before it was ready{_last_words(server)}"
             return Check("start", False, text, {"seconds": waited})
         if waited > settings.start_s:
-            text = f"not ready {settings.start_s:g} s after its start (serving.start_s): see its log"
+            if not status:
+                server.unreached()
+            text = f"not ready {settings.start_s:g} s after its start (serving.start_s){_last_words(server)}"
             return Check("start", False, text, {"seconds": waited})
         time.sleep(POLL_S)
 
@@ -189,34 +195,39 @@ def under_load(load: Load, settings: Settings, server: Server) -> Check:
     return Check("load", in_time and share <= settings.max_error_rate, text, numbers)
 
 
-def memory(usage: Usage, settings: Settings) -> Check:
+def memory(usage: Usage, settings: Settings, server: Server) -> Check:
     """Compare the resident memory after the load with the budget."""
     if usage.memory is None:
-        return Check("memory", False, "the server does not tell its memory at /metrics")
+        return Check("memory", False, f"the server does not tell its memory at /metrics{_gone(server)}")
     used = usage.memory / 1e6
     text = f"uses {used:.0f} MB of memory (budget {settings.memory_mb:g} MB)"
     return Check("memory", used <= settings.memory_mb, text, {"megabytes": used})
 
 
-def cpu(before: Usage, after: Usage, load: Load, settings: Settings) -> Check:
+def cpu(before: Usage, after: Usage, load: Load, settings: Settings, server: Server) -> Check:
     """Compare the cores used during the load with the budget."""
     if before.cpu_s is None or after.cpu_s is None:
-        return Check("cpu", False, "the server does not tell its CPU time at /metrics")
+        return Check("cpu", False, f"the server does not tell its CPU time at /metrics{_gone(server)}")
     used = (after.cpu_s - before.cpu_s) / load.seconds
     text = f"uses {used:.2f} cores at {settings.rate:g} requests a second (budget {settings.cpu:g})"
     return Check("cpu", used <= settings.cpu, text, {"cores": used})
 
 
-def to_json(proof: Proof, settings: Settings) -> str:
-    """Return checks.json."""
+def to_json(proof: Proof, settings: Settings, server: Mapping[str, str]) -> str:
+    """Return checks.json; `server` tells what was tried."""
     checks = [
         {"name": c.name, "passed": c.passed, "sentence": c.sentence, "numbers": c.numbers}
         for c in proof.checks
     ]
-    content = {"format": 1, "checks": checks, "settings": vars(settings)}
+    content = {"format": 1, "server": dict(server), "checks": checks, "settings": vars(settings)}
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _gone(server: Server) -> str:
-    ended = server.ended()
+    ended = server.lost().rstrip(",")
     return f" (the server {ended})" if ended else ""
+
+
+def _last_words(server: Server) -> str:
+    said = last_message(server.log())
+    return f"; it said last: {said}" if said else "; it said nothing"

@@ -15,7 +15,14 @@ from penstock.environment_models import Environment
 from penstock.environments import read_environment
 from penstock.errors import UserError
 from penstock.project import find_project
-from penstock.serving_environment import OF_A_ROLLOUT, OF_KIND, serving_arguments, serving_target
+from penstock.serving_environment import (
+    OF_A_ROLLOUT,
+    OF_A_TRIAL,
+    OF_KIND,
+    serving_arguments,
+    serving_target,
+    serving_trial,
+)
 from penstock.signature import read_signature
 
 PROJECT = find_project(Path(__file__).parent)
@@ -104,6 +111,15 @@ def test_a_cluster_gets_what_is_written_and_where_to_log(tmp_path: Path) -> None
         ("{kind: vertex, logs: gs://b}", "the kind vertex needs `region`"),
         ("{kind: kubernets, logs: s3://b}", "kubernets"),
         ("{kind: kubernetes, logs: s3://b, variables: {API_TOKEN: x}}", "this looks like a secret"),
+        (
+            "{kind: vertex, logs: gs://b, region: x, project: y, trial: pod}",
+            "the kind vertex has no such key",
+        ),
+        (
+            "{kind: kubernetes, logs: s3://b, namespace: models}",
+            "steps run in the namespace kubeflow, servers in models: a pod to try a model is made in the former only; "
+            "write `trial: process`",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, section: str, sentence: str) -> None:
@@ -111,6 +127,62 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, section: str, sente
         read(tmp_path, KFP + f"serving: {section}")
     assert str(raised.value).startswith("try.yaml:6: serving")
     assert sentence in str(raised.value)
+
+
+def test_a_trial_has_what_the_target_has_but_its_traffic_and_its_log(tmp_path: Path) -> None:
+    environment = read(
+        tmp_path,
+        KFP
+        + f"""\
+serving:
+  kind: kubernetes
+  image: {IMAGE}
+  logs: s3://bucket/requests
+  deployer: penstock-deployer
+  hostname: a.example
+  memory_limit: 700Mi
+  options: [--threads, "2"]
+  secrets: [{{name: keys, variables: {{AWS_SECRET_ACCESS_KEY: secretkey}}}}]
+  variables: {{AWS_DEFAULT_REGION: minio}}
+""",
+    )
+    assert serving_trial(PROJECT, environment) == {
+        "namespace": "kubeflow",
+        "image": IMAGE,
+        "cpu": "500m",
+        "memory": "1Gi",
+        "memory_limit": "700Mi",
+        "scratch": "4Gi",
+        "request_timeout_s": 60,
+        "options": ["--threads", "2"],
+        "secrets": [{"name": "keys", "variables": {"AWS_SECRET_ACCESS_KEY": "secretkey"}}],
+        "variables": {"AWS_DEFAULT_REGION": "minio"},
+    }
+
+
+def test_keys_of_a_trial_are_what_a_pod_takes() -> None:
+    assert set(OF_A_TRIAL) <= set(OF_KIND["kubernetes"])
+
+
+@pytest.mark.parametrize(
+    ("text", "as_pod"),
+    [
+        (KFP + f"serving: {{kind: kserve, logs: s3://b, image: '{IMAGE}'}}", True),
+        (KFP + f"serving: {{kind: kubernetes, logs: s3://b, image: '{IMAGE}', trial: process}}", False),
+        (
+            KFP
+            + f"serving: {{kind: kubernetes, logs: s3://b, image: '{IMAGE}', namespace: x, trial: process}}",
+            False,
+        ),
+        (KFP + f"serving: {{kind: vertex, logs: gs://b, image: '{IMAGE}', project: p, region: r}}", False),
+        (KFP, False),
+        ("backend: local", False),
+    ],
+)
+def test_a_model_is_tried_as_a_pod_where_pods_serve_beside_the_steps(
+    tmp_path: Path, text: str, as_pod: bool
+) -> None:
+    assert bool(serving_trial(PROJECT, read(tmp_path, text))) == as_pod
 
 
 def test_an_environment_that_serves_nothing_says_what_to_do(tmp_path: Path) -> None:

@@ -317,3 +317,16 @@ def test_a_rollout_gets_where_models_are_served_and_runs_as_who_may_deploy(proje
     assert given["state_uri"].endswith("/rollouts/taxi.sqlite")
     assert account_of(there, given) == "penstock-deployer"
     assert account_of(there, {"source": ""}) == "penstock"
+
+
+def test_a_training_gets_how_a_model_is_tried_and_keeps_its_account(project, environment, lock):
+    image = f"{REGISTRY}/serving@sha256:{'0' * 64}"
+    serving = Serving(
+        kind="kubernetes", logs="s3://bucket/requests", deployer="penstock-deployer", image=image
+    )
+    there = environment.model_copy(update={"serving": serving, "service_account": "penstock"})
+    given = deliver(project, there, "training", "taxi", lock_path=lock, publish=False).arguments
+    assert (given["serving_trial"]["image"], given["serving_trial"]["namespace"]) == (image, "kubeflow")
+    assert account_of(there, given) == "penstock"
+    here = deliver(project, environment, "training", "taxi", lock_path=lock, publish=False).arguments
+    assert here["serving_trial"] == {}

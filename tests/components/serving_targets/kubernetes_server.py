@@ -51,9 +51,8 @@ class ClusterState:
         self.log = ""  # what every container printed
         self.refusal = ""  # why the gateway refuses routes
         self.gateway_answers = True
-        self.failures: list[
-            tuple[str, int]
-        ] = []  # next answers to calls that begin so; 0: no answer after the deed
+        # Next answers to calls that begin so: status (0: no answer after the deed), and the message if it matters.
+        self.failures: list[tuple[str, int] | tuple[str, int, str]] = []
         self.before: Callable[[str], None] | None = None  # is told each call before it is done
         self.counter = 100
         self.lock = threading.RLock()
@@ -197,7 +196,7 @@ def kubernetes_server(state: ClusterState, folder: Path) -> Iterator[Path]:
                     state.failures.remove(failure)
                 try:
                     if failure and failure[1]:
-                        raise Refused(failure[1], "injected")
+                        raise Refused(failure[1], failure[2] if len(failure) > 2 else "injected")
                     status, found = 200, answer(state, self.command, path, parse_qs(parts.query), body)
                 except Refused as refused:
                     status = refused.status

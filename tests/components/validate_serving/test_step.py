@@ -8,24 +8,17 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penstock.components.serving_model.folder import ModelFolder
-from penstock.components.serving_model.predictor import Predictor
 from penstock.components.step_io.main import execute
 from penstock.components.validate_serving.servers import server_process
 from penstock.components.validate_serving.settings import Settings
 from penstock.components.validate_serving.step import run
 from penstock.components.validate_serving.validation import ready
-from tests.components.evaluate_model.tiny_models import save_model
-from tests.executor_input import executor_input, read_outputs
-
-OUTPUTS = {"evidence": "system.Artifact", "report": "system.HTML"}
-QUICK = {"rate": 20, "load_s": 2, "p99_ms": 1000, "start_s": 90, "cpu": 4}
-ROWS = 30
+from tests.components.validate_serving.prepared import ROWS, arguments, prepare
+from tests.executor_input import read_outputs
 
 
 @pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
@@ -37,51 +30,6 @@ def served(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def binary(tmp_path_factory):
     return prepare(tmp_path_factory.mktemp("only-binary"), "binary")
-
-
-def prepare(folder, task):
-    classes = {"binary": ["no", "yes, ñ"], "multiclass": ["a", "b b", "c"], "regression": []}[task]
-    positive = "yes, ñ" if task == "binary" else ""
-    (folder / "model").mkdir()
-    save_model(
-        folder / "model",
-        task,
-        classes=classes,
-        positive=positive,
-        numbers={"trip_miles": 0.3, "hour": -0.1},
-        texts={"company": {"ñ & co": 2.0}},
-    )
-    miles = np.linspace(0, 20, ROWS)
-    miles[4] = np.nan
-    company = np.array(["ñ & co" if i % 3 else "" for i in range(ROWS)], dtype=object)
-    hour = np.arange(ROWS) % 24
-    columns = {"trip_miles": miles, "hour": hour.astype(float), "company": company}
-    found = Predictor(ModelFolder.read(folder / "model")).predict(columns)
-    for name in ("data", "predictions"):
-        (folder / name).mkdir()
-    data = {
-        "trip_miles": pa.array(miles),
-        "hour": pa.array(hour, pa.int64()),
-        "company": pa.array([text or None for text in company], pa.string()),
-    }
-    pq.write_table(pa.table(data), folder / "data" / "part-00000.parquet")
-    offline = {f"challenger_{name}": values for name, values in found.items() if name != "probabilities"}
-    for at, name in enumerate(classes if task == "multiclass" else []):
-        offline[f"challenger_probability_{name}"] = found["probabilities"][:, at]
-    pq.write_table(
-        pa.table({name: pa.array(values.tolist()) for name, values in offline.items()}),
-        folder / "predictions" / "part-00000.parquet",
-    )
-    return folder
-
-
-def arguments(folder, out, **serving):
-    inputs = {
-        "model": folder / "model",
-        "test_data": folder / "data",
-        "predictions": folder / "predictions",
-    }
-    return executor_input(out, {"model_name": "tips", "serving": {**QUICK, **serving}}, inputs, OUTPUTS)
 
 
 def prove(folder, out, **serving):
@@ -174,7 +122,7 @@ def test_killed_step_leaves_no_server(binary, tmp_path):
 
 def test_server_that_ignores_its_signal_is_ended(binary, tmp_path, monkeypatch):
     monkeypatch.setattr("penstock.components.validate_serving.servers.STOP_S", 0.5)
-    with server_process(binary / "model", "tips", "1", tmp_path / "log") as server:
+    with server_process(binary / "model", "tips", tmp_path / "log") as server:
         assert ready(server, "tips", Settings()).passed  # from now on it handles signals itself
         pid = server._process.pid
         os.kill(pid, signal.SIGSTOP)
