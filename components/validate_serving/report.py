@@ -25,7 +25,7 @@ def write_report(
     page.verdict(verdict, reasons[0] if reasons else f"All {len(proof.checks)} checks passed.")
     numbers = {check.name: check.numbers for check in proof.checks}
     facts: dict[str, str] = {}
-    if "seconds" in numbers.get("start", {}):
+    if any(check.name == "start" and check.passed for check in proof.checks):
         facts["Ready after"] = f"{numbers['start']['seconds']:.1f} s"
     for name, key in (("Median", "p50_ms"), ("99th percentile", "p99_ms")):
         if key in numbers.get("load", {}):
@@ -50,7 +50,10 @@ def write_report(
             f"Timed from when each request was due; the last bar holds all slower ones (slowest {found.max():.0f} ms).",
         )
     page.heading("The server")
-    page.note(description(server))
+    if server["kind"] == "process":
+        page.note("A process of this step, with the same code as the serving image.")
+    else:
+        page.table(["What", "Value"], rows_of_pod(server), caption="A pod as the target runs it")
     page.heading("Budgets and objectives")
     page.table(["Setting", "Value"], [[f"serving.{name}", value] for name, value in vars(settings).items()])
     if verdict != "pass":
@@ -61,16 +64,11 @@ def write_report(
     page.write(path)
 
 
-def description(server: Mapping[str, str]) -> str:
-    """Return what was tried, as sentences.
-
-    >>> description({"kind": "process"})
-    'A process of this step, with the same code as the serving image.'
-    """
-    if server["kind"] == "process":
-        return "A process of this step, with the same code as the serving image."
-    return (
-        f"The pod {server['name']} in the namespace {server['namespace']}, on the node {server['node']}, as the target "
-        f"runs it: it asks for {server['cpu']} of CPU and {server['memory']} of memory, and is killed beyond "
-        f"{server['memory_limit']}. Image: {server['image']}."
-    )
+def rows_of_pod(server: Mapping[str, str]) -> list[list[str]]:
+    """Return where a pod ran and within which limits, for a table."""
+    return [
+        ["Pod", f"{server['name']} in the namespace {server['namespace']}, on the node {server['node']}"],
+        ["Asks for", f"{server['cpu']} of CPU, {server['memory']} of memory"],
+        ["Is killed beyond", f"{server['memory_limit']} of memory"],
+        ["Image", server["image"]],
+    ]

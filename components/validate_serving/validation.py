@@ -128,7 +128,8 @@ def ready(server: Server, name: str, settings: Settings) -> Check:
             text = f"ready {waited:.1f} s after its start (at most {settings.start_s:g} s)"
             return Check("start", waited <= settings.start_s, text, {"seconds": waited})
         if ended:
-            text = f"the server {ended} after {waited:.1f} s, before it was ready{_last_words(server)}"
+            text = f"the server {ended} after {waited:.1f} s, before it was ready"
+            text += "" if ended.startswith("was killed") else _last_words(server)  # it had none of its own
             return Check("start", False, text, {"seconds": waited})
         if waited > settings.start_s:
             if not status:

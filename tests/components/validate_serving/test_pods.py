@@ -108,7 +108,7 @@ def test_a_good_model_passes_every_check_in_a_pod_of_its_own(
         key: TRIAL[key] for key in TRIAL if key != "namespace"
     }
     assert "is loaded and warm" in (tmp_path / "out/evidence/server.log").read_text()
-    assert "killed beyond 700Mi" in (tmp_path / "out/report").read_text()
+    assert "700Mi of memory" in (tmp_path / "out/report").read_text()
     assert left(state) == []
 
 
