@@ -10,8 +10,8 @@ from penstock.components.validate_serving.pod_object import RUN, trial_name
 from tests.cluster.conftest import ENV, NAMESPACE, Penstock, Show, Submit
 from tests.cluster.projects import ROOT, copy_project
 
-SERVING = "serving: # where `penstock rollout --env test` deploys to"
-LIMITS = {"cpu": "500m", "memory": "1Gi", "memory_limit": "2Gi"}  # what test.yaml leaves to the defaults
+MEMORY = "  memory: 768Mi\n"  # of a server, in test.yaml
+LIMITS = {"cpu": "250m", "memory": "768Mi", "memory_limit": "2Gi"}  # the last one is the default
 
 
 def evidence_of(account: dict[str, Any], store: Any) -> tuple[str, dict[str, Any], str]:
@@ -47,8 +47,8 @@ def little_memory(tmp_path: Path) -> Path:
     project = copy_project(tmp_path / "project")
     path = project / "manifests" / "environments" / f"{ENV}.yaml"
     text = path.read_text()
-    assert SERVING in text
-    path.write_text(text.replace(SERVING, f"serving:\n  memory: 128Mi\n  memory_limit: 256Mi\n  #{SERVING}"))
+    assert MEMORY in text
+    path.write_text(text.replace(MEMORY, "  memory: 128Mi\n  memory_limit: 256Mi\n"))
     return project
 
 
