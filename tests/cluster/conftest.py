@@ -22,6 +22,7 @@ from penstock.environments import load_environment
 from penstock.project import find_project
 from penstock.store_access import store_access
 from tests import real
+from tests.cluster.gateway import find_gateway
 from tests.cluster.projects import (
     ROOT,
     copy_project,
@@ -124,6 +125,16 @@ def kube(variables: dict[str, str]) -> Any:
     import kubernetes
 
     return kubernetes.config.new_client_from_config(config_file=variables["KUBECONFIG"])
+
+
+@pytest.fixture(scope="session")
+def gateway(kube: Any) -> str:
+    """The address of the gateway; skips where there is none and none can be started."""
+    address = find_gateway(kube, NAMESPACE)
+    if not address:
+        MISSING.append(f"the namespace {NAMESPACE} has no Gateway: what needs one did not run")
+        pytest.skip(MISSING[-1])
+    return address
 
 
 @pytest.fixture(scope="session")

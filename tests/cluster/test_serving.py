@@ -40,46 +40,15 @@ from penstock.local.envs import ensure_stack
 from penstock.platform import MANAGER
 from penstock.project import find_project
 from penstock.versions import Images
-from tests import real
-from tests.cluster.conftest import ENV, MISSING, run_penstock
+from tests.cluster.conftest import ENV, NAMESPACE, run_penstock
 from tests.cluster.projects import ROOT
 from tests.cluster.requests_load import Requests
 
-NAMESPACE, GATEWAY_NAME = "kubeflow", "gateway"
-GATEWAY = "http://127.0.0.1:8090"
 RENDERED = ROOT / "manifests" / "kubernetes" / "rendered" / "local-cluster.yaml"
 DEPLOYER = "penstock-deployer"
 MODEL = "taxi"
 REQUESTS = 2000
 GATEWAY_HAS_IT_S = 1.0  # from the route's acceptance to the proxy's tables
-
-
-@pytest.fixture(scope="module")
-def kube(variables: dict[str, str]) -> Any:
-    """The API client of the cluster of KUBECONFIG, an administrator's."""
-    import kubernetes
-
-    return kubernetes.config.new_client_from_config(config_file=variables["KUBECONFIG"])
-
-
-@pytest.fixture(scope="module")
-def gateway(kube: Any) -> str:
-    """The address of the gateway; skips where there is none and none can be started."""
-    import kubernetes
-
-    script = real.STAND_INS / "cluster" / "gateway"
-    if not _answers(GATEWAY) and script.is_file():
-        subprocess.run([str(script), "up"], check=False, timeout=real.BUILD_LIMIT_S, capture_output=True)
-    try:
-        kubernetes.client.CustomObjectsApi(kube).get_namespaced_custom_object(
-            "gateway.networking.k8s.io", "v1", NAMESPACE, "gateways", GATEWAY_NAME
-        )
-    except kubernetes.client.ApiException:
-        MISSING.append(
-            f"no Gateway {GATEWAY_NAME} is in the namespace {NAMESPACE}: test_serving.py did not run"
-        )
-        pytest.skip(MISSING[-1])
-    return GATEWAY
 
 
 @pytest.fixture(scope="module")
@@ -459,16 +428,6 @@ def _answered(kube: Any, endpoint: str, version: str) -> int:
             if line.startswith("penstock_rows_total{"):
                 total += round(float(line.rpartition(" ")[2]))
     return total
-
-
-def _answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=5).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def _read(url: str) -> str:
