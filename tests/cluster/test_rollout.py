@@ -61,8 +61,9 @@ def registered(mlflow: Mlflow, trained_version: dict[str, Any], name: str) -> st
     """A model of two versions, equal ones: the first is the champion."""
     tags = [tag for tag in trained_version["tags"] if not tag["key"].startswith("penstock.rollout")]
     mlflow("/mlflow/registered-models/create", name=name)
+    same = {key: trained_version[key] for key in ("source", "run_id")}
     for _ in range(2):
-        mlflow("/mlflow/model-versions/create", name=name, source=trained_version["source"], tags=tags)
+        mlflow("/mlflow/model-versions/create", name=name, tags=tags, **same)
     mlflow("/mlflow/registered-models/alias", name=name, alias="champion", version="1")
     return name
 
