@@ -117,7 +117,8 @@ def _overall(page: Page, summary: Content, explained: Explained) -> None:
         rows.append(row)
     level = share(summary["confidence"], 0 if summary["confidence"] * 100 % 1 < 1e-9 else 1)
     page.table(columns, rows, caption="All inputs")
-    page.note(f"In brackets: {level} confidence intervals over the explained rows. ρ: rank correlation.")
+    ranks = " ρ: rank correlation." if one_target else ""
+    page.note(f"In brackets: {level} confidence intervals over the explained rows.{ranks}")
     if len(summary["features"]) > MOST_LISTED:
         page.note(f"{MOST_LISTED} of {len(summary['features'])} inputs; all are in explanation.json.")
 
