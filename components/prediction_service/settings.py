@@ -59,7 +59,7 @@ class Settings:
         1.0, "share of the requests whose instances and predictions are logged", float
     )
     log_rotate_bytes: int = _option(64 * 1024 * 1024, "a log file ends after so many bytes", int)
-    log_rotate_s: float = _option(300.0, "a log file ends after so many seconds", float)
+    log_rotate_s: float = _option(60.0, "a log file ends after so many seconds; stores get it then", float)
     log_queue: int = _option(10_000, "records that wait for the log; more are dropped and counted", int)
     health_route: str = _option("", "a further path for readiness (Vertex AI)")
     predict_route: str = _option("", "a further path for V1 predictions (Vertex AI)")
