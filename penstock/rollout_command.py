@@ -95,13 +95,15 @@ def status(app: App = "", env: Env = "", as_json: AsJson = False) -> None:
     """
     from penstock.rollouts import change, find_place
 
-    standing = change(find_place(find_project(), env, app), "show", _tell)["standing"]
+    place = find_place(find_project(), env, app)
+    standing = change(place, "show", _tell)["standing"]
     if as_json:
         print(json.dumps(standing, indent=1, ensure_ascii=False))
         return
     from penstock.rollout_text import status_lines
 
-    print("\n".join(status_lines(standing)))
+    starts = "penstock serve" if place.is_local else f"penstock rollout start --env {env}"
+    print("\n".join(status_lines(standing, starts)))
 
 
 @commands.command("abort", short_help="Take the challenger's traffic away.")

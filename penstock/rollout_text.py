@@ -39,8 +39,8 @@ def look_lines(look: "Look", model: str) -> Iterator[str]:
         yield f"{label:<{width}}  {text}"
 
 
-def status_lines(standing: Mapping[str, Any]) -> Iterator[str]:
-    """Yield where a rollout stands."""
+def status_lines(standing: Mapping[str, Any], starts: str) -> Iterator[str]:
+    """Yield where a rollout stands; `starts` is the command that starts the endpoint."""
     champion, challenger, endpoint = standing["champion"], standing["challenger"], standing["endpoint"]
     if champion is None:
         yield f"{standing['model']} has no champion"
@@ -49,7 +49,7 @@ def status_lines(standing: Mapping[str, Any]) -> Iterator[str]:
         yield f"{standing['model']}: version {challenger['version']} challenges version {champion['version']}{began}"
     else:
         yield f"{standing['model']}: version {champion['version']} is the champion, nothing is rolled out"
-    address = endpoint["url"] if endpoint["running"] else "not running (`penstock serve` starts it)"
+    address = endpoint["url"] if endpoint["running"] else f"not running (`{starts}` starts it)"
     since = f"; traffic as it is since {_time(standing['since'])}" if standing["since"] else ""
     yield f"endpoint {endpoint['endpoint']}: {address}{since}"
     if endpoint["versions"]:

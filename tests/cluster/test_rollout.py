@@ -20,6 +20,7 @@ SECTION = f"""
 rollout:
   strategy: canary
   canary: {{stages: [{SHARE}, 100], hold: PT1S, min_requests: 100}}
+  guardrails: {{latency_ratio: 0}}  # how fast equal versions are here is chance
 """
 
 Mlflow = Callable[..., dict[str, Any]]
