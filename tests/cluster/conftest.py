@@ -37,6 +37,8 @@ LONG_TRAINING = (
     "--set",
     "model_settings={epochs: 200, patience: 200, hidden_units: [64, 32], dropout: 0.1}",
 )
+# Explanations and the proof of serving need not be thorough here.
+BRIEF = ("--set", "explained_rows=50", "--set", "serving={load_s: 2, replayed_rows: 50}")
 LONGEST_COMMAND_S = 25 * 60
 MISSING: list[str] = []  # why the suite was skipped
 
@@ -170,7 +172,7 @@ def model() -> str:
 @pytest.fixture(scope="session")
 def own() -> list[str]:
     """Settings that no earlier session has used: its runs are not served from theirs."""
-    return ["--set", f"rows_per_shard={random.randint(100_000, 9_000_000)}"]
+    return ["--set", f"rows_per_shard={random.randint(100_000, 9_000_000)}", *BRIEF]
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from penstock.project import find_project
 
 PROJECT = find_project(Path(__file__).parent)
 PENSTOCK = [sys.executable, "-m", "penstock.cli"]
+# Explanations and the proof of serving have tests of their own: here they need not be thorough.
+BRIEF = ("--set", "explained_rows=50", "--set", "serving={load_s: 1, replayed_rows: 50}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Home:
 
     def train(self, app: str | Path, *more: str) -> Result:
         """Run the training pipeline on an app."""
-        return self("run", "training", "--app", app, "--json", *more)
+        return self("run", "training", "--app", app, "--json", *BRIEF, *more)
 
 
 @pytest.fixture(scope="session")
