@@ -15,17 +15,18 @@ from penstock.components.serving_targets.local_launch import Launcher, is_runnin
 from penstock.components.serving_targets.local_target import LocalTarget
 from penstock.components.serving_targets.target import ModelVersion, check_name
 from penstock.components.step_io.errors import StepError
+from penstock.control_stack import ask_control
 from penstock.errors import UserError
 from penstock.local.envs import ensure_stacks
-from penstock.local.processes import step_environment
 from penstock.local.python_path import python_path
 from penstock.nearest import did_you_mean
 from penstock.project import Project
 
 Tell = Callable[[str], None]
 
-SERVING, ROUTER, CONTROL = "serving", "router", "control"
+SERVING, ROUTER = "serving", "router"
 SERVICE = "penstock.components.prediction_service.server"
+FINDER = "penstock.components.serving_targets.registered_version"
 READY_PATH = "/v2/models/{model}/ready"
 ALIASES = ("champion", "previous", "challenger")
 UNNAMED = "model"  # the endpoint of a model folder of no app
@@ -137,19 +138,9 @@ def find_model(project: Project, name: str, wanted: str, tell: Tell) -> Source:
             f"--model {wanted!r} is neither an alias{did_you_mean(wanted, ALIASES)} (there are: {', '.join(ALIASES)}), "
             "nor the number of a version, nor a model folder"
         )
-    python = ensure_stacks(project, [CONTROL], tell=tell)[CONTROL]
-    command = [str(python), "-m", "penstock.components.serving_targets.registered_version"]
-    command += ["--registry-uri", _registry_uri(project), "--model", name, "--version", wanted]
-    command += ["--into", str(project.state / "models" / name)]
-    env = step_environment(python, PYTHONPATH=str(python_path(project)))
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if done.returncode == UserError.exit_code:
-        raise UserError(done.stderr.strip().splitlines()[-1])
-    if done.returncode:
-        raise UserError(
-            f"the registry could not be asked for {name} {wanted}:\n{done.stderr.strip()[-2000:]}"
-        )
-    found = json.loads(done.stdout.strip().splitlines()[-1])
+    arguments = ["--registry-uri", _registry_uri(project), "--model", name, "--version", wanted]
+    arguments += ["--into", str(project.state / "models" / name)]
+    found = ask_control(project, FINDER, arguments, f"looking for {name} {wanted} in the registry", tell)
     aliases = f" ({', '.join(found['aliases'])})" if found["aliases"] else ""
     return Source(found["version"], found["uri"], f"version {found['version']}{aliases}")
 

@@ -1,22 +1,13 @@
 """Makes a Kubernetes target from the plain values of an environment file or a run's parameter."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
 from penstock.components.serving_targets.kubernetes_settings import KubernetesSettings, SecretVariables
 from penstock.components.serving_targets.kubernetes_target import KubernetesTarget
-from penstock.components.step_io.errors import StepError
+from penstock.components.serving_targets.plain_settings import read_plain
 
 KIND = "kubernetes"
-REQUIRED = ("namespace", "image")
-# What a value is given as, and in words.
-GIVEN_AS = {
-    str: (str, "text"),
-    int: (int, "a whole number"),
-    tuple: (list, "a list"),
-    Mapping: (Mapping, "a mapping"),
-}
 
 
 def open_kubernetes(where: Mapping[str, Any], endpoint: str) -> KubernetesTarget:
@@ -38,26 +29,7 @@ def read_settings(where: Mapping[str, Any]) -> KubernetesSettings:
     Raises:
         StepError: A key or a value is wrong; all faults at once.
     """
-    hints = get_type_hints(KubernetesSettings)
-    kinds = {name: GIVEN_AS[get_origin(hint) or hint] for name, hint in hints.items()}
-    faults = [f"`{name}` is missing" for name in REQUIRED if not where.get(name)]
-    values: dict[str, Any] = {}
-    for key, value in where.items():
-        if key == "kind":
-            continue
-        if key not in kinds:
-            near = get_close_matches(key, kinds, 1)
-            faults.append(f"`{key}` is no setting" + (f"; did you mean `{near[0]}`?" if near else ""))
-        elif key == "secrets":
-            values[key], wrong = _secrets(value)
-            faults += wrong
-        elif isinstance(value, bool) or not isinstance(value, kinds[key][0]):
-            faults.append(f"`{key}` is {value!r}, expected {kinds[key][1]}")
-        else:
-            values[key] = tuple(value) if isinstance(value, list) else value
-    if faults:
-        raise StepError(f"serving target {KIND}: {'; '.join(faults)}")
-    return KubernetesSettings(**values)
+    return read_plain(KIND, where, KubernetesSettings, {"secrets": _secrets})
 
 
 def _secrets(value: Any) -> tuple[tuple[SecretVariables, ...], list[str]]:

@@ -6,6 +6,8 @@ import time
 
 from tests.serving.endpoints import Endpoint, Load, is_alive, wait_until
 
+CUT = 0  # killed between an answer's head and its body: the router can only close the connection
+
 
 def test_shifts_under_load_drop_no_request(endpoint: Endpoint) -> None:
     endpoint.serve({"3": 100})
@@ -70,22 +72,24 @@ def test_a_killed_worker_costs_at_most_the_requests_it_had(endpoint: Endpoint) -
         f"{last * 1000:.0f} ms; 2 ready again after {recovered:.2f} s"
     )
     assert len(bad) <= clients
-    assert {answer.status for _, answer in bad} <= {503}
+    assert {answer.status for _, answer in bad} <= {CUT, 503}
     assert endpoint.target.state().versions["3"].restarts == 1
 
 
 def test_a_killed_single_worker_is_back_after_its_start(endpoint: Endpoint) -> None:
     endpoint.serve({"3": 100})
-    with Load(endpoint.port, 2) as load:
+    clients = 2
+    with Load(endpoint.port, clients) as load:
         load.wait_for(50)
         killed = time.monotonic()
         os.kill(endpoint.workers("3")[0], signal.SIGKILL)
         wait_until(lambda: load.answers[-1][0] > killed + 0.05 and load.answers[-1][1].status != 200)
         wait_until(lambda: load.answers[-1][1].status == 200)
         back = time.monotonic() - killed
-    bad = sum(answer.status != 200 for _, answer in load.answers)
+    bad = load.statuses[CUT] + load.statuses[503]
     print(f"kill -9 of the only worker: {bad} errors; answers again after {back:.2f} s")
-    assert {answer.status for _, answer in load.answers} == {200, 503}
+    assert {200, 503} <= set(load.statuses) <= {CUT, 200, 503}
+    assert load.statuses[CUT] <= clients
     unanswered = (endpoint.folder / "router" / "unanswered.jsonl").read_text().splitlines()
     assert len(unanswered) >= 1
 
