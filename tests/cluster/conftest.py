@@ -23,6 +23,7 @@ from penstock.project import find_project
 from penstock.store_access import store_access
 from tests import real
 from tests.cluster.gateway import find_gateway
+from tests.cluster.mlflow_server import MlflowServer
 from tests.cluster.projects import (
     ROOT,
     copy_project,
@@ -127,6 +128,12 @@ def kube(variables: dict[str, str]) -> Any:
     import kubernetes
 
     return kubernetes.config.new_client_from_config(config_file=variables["KUBECONFIG"])
+
+
+@pytest.fixture(scope="session")
+def mlflow(ready: dict[str, str], kube: Any) -> MlflowServer:
+    """The MLflow server that runs there register their models with."""
+    return MlflowServer(kube, NAMESPACE)
 
 
 @pytest.fixture(scope="session")

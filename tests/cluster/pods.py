@@ -12,11 +12,10 @@ PATIENCE_S = 25 * 60  # a busy machine takes long to get so far
 class Pods:
     """The pods of one step of one run."""
 
-    def __init__(self, kubeconfig: str, run: str, step: str) -> None:
+    def __init__(self, kube: Any, run: str, step: str) -> None:
         import kubernetes
 
-        api = kubernetes.config.new_client_from_config(config_file=kubeconfig)
-        self.core, self.run, self.step = kubernetes.client.CoreV1Api(api), run, step
+        self.core, self.run, self.step = kubernetes.client.CoreV1Api(kube), run, step
 
     def end_when(self, said: str, *, crash: bool) -> None:
         """Delete the step's running pod once its log holds `said`.

@@ -1,6 +1,7 @@
 """What happens to runs on a cluster: lost pods, retries, cancelling, a step that needs too much memory."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -29,11 +30,11 @@ def test_cancelled_run_is_remembered_as_cancelled_with_who_and_why(followed, pen
 
 
 @pytest.fixture(scope="module")
-def killed(followed: dict[str, str], ready: dict[str, str]) -> dict[str, str]:
+def killed(followed: dict[str, str], kube: Any) -> dict[str, str]:
     """The runs, after two of them lost the pods of their trainings."""
 
     def end(name: str) -> None:
-        pods = Pods(ready["KUBECONFIG"], followed[name], "train_model")
+        pods = Pods(kube, followed[name], "train_model")
         pods.end_when(BEGUN, crash=name == "crashed")
 
     with ThreadPoolExecutor(2) as pool:

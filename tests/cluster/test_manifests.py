@@ -11,6 +11,7 @@ import yaml
 
 from penstock.platform import MANAGER
 from tests.cluster.conftest import ENV, NAMESPACE, Penstock
+from tests.cluster.mlflow_server import MlflowServer
 from tests.cluster.projects import ROOT
 
 RENDERED = sorted((ROOT / "manifests" / "kubernetes" / "rendered").glob("*.yaml"))
@@ -133,12 +134,9 @@ def allowed(kube: Any, group: str, resource: str, name: str, verb: str) -> bool:
     )
 
 
-def test_mlflow_takes_its_own_names_and_refuses_others(kube: Any) -> None:
+def test_mlflow_takes_its_own_names_and_refuses_others(mlflow: MlflowServer) -> None:
     """A foreign Host header is how a web page in someone's browser would reach it (DNS rebinding)."""
-    import kubernetes
-
-    service = kubernetes.client.CoreV1Api(kube).read_namespaced_service("mlflow", NAMESPACE)
-    url = f"http://{service.spec.cluster_ip}:5000/api/2.0/mlflow/experiments/search?max_results=1"
+    url = f"{mlflow.url}/api/2.0/mlflow/experiments/search?max_results=1"
     for host in ("mlflow:5000", f"mlflow.{NAMESPACE}:5000", f"mlflow.{NAMESPACE}.svc.cluster.local:5000"):
         assert _status(url, host) == 200, host
     for host in ("mlflow.example.com", "mlflow.another:5000"):

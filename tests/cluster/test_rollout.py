@@ -2,7 +2,6 @@
 
 import json
 import math
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import ENV, NAMESPACE, Done, Penstock
+from tests.cluster.mlflow_server import MlflowServer
 from tests.cluster.projects import copy_project
 from tests.cluster.requests_load import Requests
 
@@ -23,31 +23,11 @@ rollout:
   guardrails: {{latency_ratio: 0}}  # how fast equal versions are here is chance
 """
 
-Mlflow = Callable[..., dict[str, Any]]
-
 
 @pytest.fixture(scope="module")
-def mlflow(kube: Any) -> Mlflow:
-    """The REST API of the cluster's MLflow."""
-    import kubernetes
-
-    found = kubernetes.client.CoreV1Api(kube).read_namespaced_service("mlflow", NAMESPACE)
-    base = f"http://{found.spec.cluster_ip}:{found.spec.ports[0].port}/api/2.0"
-
-    def call(path: str, **body: Any) -> dict[str, Any]:
-        data = json.dumps(body).encode() if body else None
-        asked = urllib.request.Request(base + path, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(asked, timeout=30) as answer:
-            read: dict[str, Any] = json.load(answer)
-            return read
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def trained_version(mlflow: Mlflow, trained: dict[str, Any], model: str) -> dict[str, Any]:
+def trained_version(mlflow: MlflowServer, trained: dict[str, Any], model: str) -> dict[str, Any]:
     """What the first training of the session registered."""
-    found = mlflow(f"/mlflow/model-versions/search?max_results=10&filter=name%3D'{model}'")
+    found = mlflow(f"model-versions/search?max_results=10&filter=name%3D'{model}'")
     return min(found["model_versions"], key=lambda version: int(version["version"]))
 
 
@@ -58,14 +38,14 @@ def name() -> str:
 
 
 @pytest.fixture(scope="module")
-def registered(mlflow: Mlflow, trained_version: dict[str, Any], name: str) -> str:
+def registered(mlflow: MlflowServer, trained_version: dict[str, Any], name: str) -> str:
     """A model of two versions, equal ones: the first is the champion."""
     tags = [tag for tag in trained_version["tags"] if not tag["key"].startswith("penstock.rollout")]
-    mlflow("/mlflow/registered-models/create", name=name)
+    mlflow("registered-models/create", name=name)
     same = {key: trained_version[key] for key in ("source", "run_id")}
     for _ in range(2):
-        mlflow("/mlflow/model-versions/create", name=name, tags=tags, **same)
-    mlflow("/mlflow/registered-models/alias", name=name, alias="champion", version="1")
+        mlflow("model-versions/create", name=name, tags=tags, **same)
+    mlflow("registered-models/alias", name=name, alias="champion", version="1")
     return name
 
 
@@ -85,16 +65,15 @@ def rollout(
 
 
 @pytest.fixture(scope="module")
-def requests(mlflow: Mlflow, trained_version: dict[str, Any], gateway: str, name: str) -> Requests:
+def requests(mlflow: MlflowServer, trained_version: dict[str, Any], gateway: str, name: str) -> Requests:
     """Predictions of a row that the model was stored with."""
-    folder = trained_version["source"].removeprefix("mlflow-artifacts:/")
-    stored = mlflow(f"/mlflow-artifacts/artifacts/{folder}/examples.json")
+    stored = mlflow.artifact(trained_version["source"], "examples.json")
     body = json.dumps({"instances": stored["instances"][:1]}).encode()
     return Requests(gateway, f"{name}.{NAMESPACE}.internal", f"/v1/models/{name}:predict", body)
 
 
 def test_a_challenger_gets_its_share_is_promoted_and_rolled_back(
-    rollout: Callable[..., Done], requests: Requests, mlflow: Mlflow, name: str
+    rollout: Callable[..., Done], requests: Requests, mlflow: MlflowServer, name: str
 ) -> None:
     assert rollout("rollout", "start", "--version", "2", "--wait").code == 0
     assert weights(rollout) == {"1": 100 - SHARE, "2": SHARE}
@@ -132,9 +111,9 @@ def weights(rollout: Callable[..., Done]) -> dict[str, int]:
     return {version: standing["weights"].get(version, 0) for version in standing["versions"]}
 
 
-def aliases(mlflow: Mlflow, name: str) -> dict[str, str]:
+def aliases(mlflow: MlflowServer, name: str) -> dict[str, str]:
     """Return the version that each alias of the model means."""
-    found = mlflow(f"/mlflow/registered-models/get?name={name}")["registered_model"].get("aliases", [])
+    found = mlflow(f"registered-models/get?name={name}")["registered_model"].get("aliases", [])
     return {one["alias"]: one["version"] for one in found}
 
 

@@ -41,6 +41,7 @@ from penstock.platform import MANAGER
 from penstock.project import find_project
 from penstock.versions import Images
 from tests.cluster.conftest import ENV, NAMESPACE, run_penstock
+from tests.cluster.mlflow_server import MlflowServer
 from tests.cluster.projects import ROOT
 from tests.cluster.requests_load import Requests
 
@@ -111,32 +112,21 @@ def where(image: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def mlflow(kube: Any) -> str:
-    """The address of the cluster's MLflow, as this machine reaches it."""
-    import kubernetes
-
-    found = kubernetes.client.CoreV1Api(kube).read_namespaced_service("mlflow", NAMESPACE)
-    return f"http://{found.spec.cluster_ip}:5000/api/2.0"
-
-
-@pytest.fixture(scope="module")
-def source(mlflow: str, request: pytest.FixtureRequest) -> str:
+def source(mlflow: MlflowServer, request: pytest.FixtureRequest) -> str:
     """The folder of a model that the pipeline trained on this cluster and registered."""
-    path = "/mlflow/model-versions/search?max_results=100"
-    found = json.loads(_read(mlflow + path)).get("model_versions", [])
+    path = "model-versions/search?max_results=100"
+    found = mlflow(path).get("model_versions", [])
     if not found:
         request.getfixturevalue("trained")
-        found = json.loads(_read(mlflow + path))["model_versions"]
+        found = mlflow(path)["model_versions"]
     newest = max(found, key=lambda version: version["creation_timestamp"])
     return str(newest["source"])
 
 
 @pytest.fixture(scope="module")
-def row(mlflow: str, source: str) -> dict[str, Any]:
+def row(mlflow: MlflowServer, source: str) -> dict[str, Any]:
     """A row that the model takes."""
-    folder = source.removeprefix("mlflow-artifacts:/")
-    text = _read(f"{mlflow}/mlflow-artifacts/artifacts/{folder}/model.json")
-    inputs = json.loads(text)["inputs"]
+    inputs = mlflow.artifact(source, "model.json")["inputs"]
     return {one["name"]: 1.0 if one["dtype"] == "float64" else "1" for one in inputs}
 
 

@@ -1,14 +1,13 @@
 """The training pipeline on the taxi app: to SUCCEEDED, equal to the local run, and served from the cache."""
 
 import json
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import NAMESPACE, Show, run_penstock
+from tests.cluster.conftest import Show, run_penstock
 from tests.cluster.projects import ROOT
 
 Wait = Callable[[str], Any]
@@ -39,20 +38,6 @@ def local(tmp_path_factory: pytest.TempPathFactory, own: list[str], model: str) 
     return {**run, "steps": {step["title"]: step for step in run["steps"]}}
 
 
-def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=20) as answer:
-        return json.load(answer)
-
-
-@pytest.fixture(scope="module")
-def mlflow_url(ready: dict[str, str], kube: Any) -> str:
-    """The MLflow server as this machine reaches it."""
-    import kubernetes
-
-    service = kubernetes.client.CoreV1Api(kube).read_namespaced_service("mlflow", NAMESPACE)
-    return f"http://{service.spec.cluster_ip}:{service.spec.ports[0].port}/api/2.0/mlflow"
-
-
 def test_the_run_succeeds_with_every_step_run(trained):
     assert trained["state"] == "succeeded"
     states = {title: step["state"] for title, step in trained["steps"].items()}
@@ -76,20 +61,18 @@ def test_metrics_and_verdicts_equal_the_local_runs(trained, local):
     assert compared > 10
 
 
-def test_the_mlflow_server_holds_the_model_and_calls_it_champion(trained, mlflow_url, model):
+def test_the_mlflow_server_holds_the_model_and_calls_it_champion(trained, mlflow, model):
     told = trained["steps"]["register-model"]["record"]["results"]
     assert (told["version"], told["promoted"]) == ("1", True)
-    found = get(f"{mlflow_url}/model-versions/get?name={model}&version=1")["model_version"]
+    found = mlflow(f"model-versions/get?name={model}&version=1")["model_version"]
     assert any(trained["id"] in tag["value"] for tag in found["tags"])
     # Later runs of this session may have taken over.
-    champion = get(f"{mlflow_url}/registered-models/alias?name={model}&alias=champion")["model_version"]
-    assert champion["status"] == "READY"
+    assert mlflow.champion(model)["status"] == "READY"
 
 
-def test_the_models_files_lie_in_the_store(trained, mlflow_url, model, store):
-    version = get(f"{mlflow_url}/registered-models/alias?name={model}&alias=champion")["model_version"]
-    files = store.find("mlpipeline/mlflow")
-    assert version["source"]
+def test_the_models_files_lie_in_the_store(trained, mlflow, model, store):
+    folder = mlflow.champion(model)["source"].removeprefix("mlflow-artifacts:/")
+    files = store.find(f"mlpipeline/mlflow/{folder}")
     assert any(file.endswith("saved_model.pb") for file in files)
 
 
