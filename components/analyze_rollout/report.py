@@ -48,9 +48,8 @@ def _head(page: Page, summary: Content) -> None:
     first, *rest = summary["reasons"]
     # A note, not a pass: waiting says nothing good of the challenger yet.
     waiting = summary["action"] in ("continue", "stop") and summary["verdict"] == "pass"
-    page.verdict(
-        "info" if waiting else summary["verdict"], f"{HEADLINES[summary['action']]}: {_sentence(first)}"
-    )
+    level = "info" if waiting else summary["verdict"]
+    page.verdict(level, _sentence(first), f"{HEADLINES[summary['action']]}:")
     facts: dict[str, str] = {
         "Weights": _weights(summary["weights_before"]),
         "From now on": _weights(summary["weights"])

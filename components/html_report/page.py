@@ -69,11 +69,11 @@ class Page:
         self._parts: list[str] = []
         self._tables = 0
 
-    def verdict(self, level: str, text: str) -> None:
-        """Add the banner that says how it went: level pass, warn, block or info."""
+    def verdict(self, level: str, text: str, word: str = "") -> None:
+        """Add the banner that says how it went: level pass, warn, block or info; `word` in place of the level's."""
         self._parts.append(
             f'<p class="verdict {level}" role="status"><span class="symbol" aria-hidden="true">'
-            f"{SYMBOLS[level]}</span><span><strong>{WORDS[level]}</strong> {escape(text)}</span></p>"
+            f"{SYMBOLS[level]}</span><span><strong>{escape(word or WORDS[level])}</strong> {escape(text)}</span></p>"
         )
 
     def facts(self, facts: Mapping[str, Cell]) -> None:

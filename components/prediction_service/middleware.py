@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from penstock.components.prediction_service import metrics
+from penstock.components.prediction_service import metrics, mirrored
 from penstock.components.prediction_service.account import Account, begin
 from penstock.components.prediction_service.data_plane import TruthfulDataPlane
 from penstock.components.prediction_service.faults import told
@@ -46,9 +46,9 @@ class Requests:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        account = begin(
-            _protocol(scope["path"]), headers.get(b"x-request-id", b"").decode("latin-1"), self.model.version
-        )
+        copied = scope["path"] == mirrored.ROUTE
+        given = mirrored.request_id(headers) if copied else headers.get(b"x-request-id", b"")
+        account = begin(_protocol(scope["path"]), given.decode("latin-1"), self.model.version)
         scope = {
             **scope,
             "headers": [*_without_id(scope["headers"]), (b"x-request-id", account.request_id.encode())],
@@ -69,7 +69,7 @@ class Requests:
                     f"the body is larger than {self.most} bytes (--max-body-bytes): send the rows in parts"
                 )
                 await self._answer(answer, 400, account, sentence)
-            if _predicts(scope["path"], self.routes):
+            if _predicts(scope["path"], self.routes) and answer.status != mirrored.NOTHING_TO_DO:
                 finish(account, self.model.name, answer.status, self.request_log)
 
     def _bounded(self, receive: Receive, answer: "_Answer") -> Receive:

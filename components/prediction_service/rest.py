@@ -10,12 +10,15 @@ import fastapi
 import orjson
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import ORJSONResponse
+from kserve import InferRequest
 from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady, ServerNotReady
 from kserve.protocol.rest.server import RESTServer, metrics_handler
 from kserve.protocol.rest.v1_endpoints import V1Endpoints, register_v1_endpoints
 from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
 from starlette.exceptions import HTTPException
 
+from penstock.components.prediction_service import mirrored
+from penstock.components.prediction_service.account import current
 from penstock.components.prediction_service.batching import Overloaded
 from penstock.components.prediction_service.data_plane import GuardedRepository, TruthfulDataPlane
 from penstock.components.prediction_service.faults import BadRequest, Forbidden, answer_error
@@ -85,6 +88,7 @@ class RestServer(RESTServer):
             app.add_api_route(settings.health_route, self._health, methods=["GET"])
         if settings.predict_route:
             app.add_api_route(settings.predict_route, self._predict, methods=["POST"], response_model=None)
+        app.add_api_route(mirrored.ROUTE, self._mirrored, methods=["POST"], response_model=None)
         if settings.health_route != "/":
             app.add_api_route("/", self.dataplane.live, methods=["GET"])
         register_v1_endpoints(app, self.dataplane, self.repository)
@@ -101,7 +105,7 @@ class RestServer(RESTServer):
             model=self.model,
             data_plane=self.dataplane,
             request_log=self.request_log,
-            routes=(route,) if route else (),
+            routes=(mirrored.ROUTE, route) if route else (mirrored.ROUTE,),
         )
 
     async def _health(self) -> dict[str, Any]:
@@ -113,6 +117,19 @@ class RestServer(RESTServer):
     async def _predict(self, request: fastapi.Request) -> Any:
         """Vertex AI: {"instances": …} on its own path."""
         return await V1Endpoints(self.dataplane, self.repository).predict(self.model.name, request)
+
+    async def _mirrored(self, request: fastapi.Request) -> fastapi.Response:
+        """KServe's payload logger: a copy of a request that another version answers."""
+        body = await request.body()
+        if not mirrored.is_prediction(dict(request.headers.raw), body):
+            return fastapi.Response(status_code=mirrored.NOTHING_TO_DO)
+        if not await self.dataplane.model_ready(self.model.name, True):
+            raise ModelNotReady(self.model.name)
+        payload = mirrored.decoded_request(body, self.model.name)
+        if isinstance(payload, InferRequest) and (account := current()) is not None:
+            account.protocol = "v2"
+        await self.dataplane.infer(model_name=self.model.name, request=payload)
+        return ORJSONResponse({})
 
     async def _load(self, model_name: str, request: fastapi.Request) -> ORJSONResponse:
         """Load a version: {"parameters": {"model_dir": URI, "model_version": "4"}}, or what --model-dir names."""

@@ -25,14 +25,21 @@ MODULE = "penstock.components.prediction_service.server"
 HTTP_PORT = 8080
 NOBODY = 65532
 READY = "/v2/health/ready"
+MIRRORED = "/mirrored"  # where the prediction service takes what the payload logger sends
+REQUEST_ID = "X-Request-Id"  # as Go writes it: KServe's logger compares to the letter
 
 Json = dict[str, Any]
 
 
 def inference_service(endpoint: str, record: Record, settings: KserveSettings) -> Json:
     """Return the InferenceService that serves a record."""
+
+    def logged(version: ModelVersion, found: Json) -> Json:
+        copied = record.shadow and version.version != record.shadow and record.weights.get(version.version)
+        return found | ({"logger": shadow_logger(endpoint, record.shadow, settings)} if copied else {})
+
     main = record.versions[record.main]
-    spec: Json = {"predictor": predictor(main, settings)}
+    spec: Json = {"predictor": logged(main, predictor(main, settings))}
     if settings.mode == KNATIVE:
         if record.previous:
             pinned = record.previous == record.main  # the same version again, until it is ready
@@ -43,7 +50,8 @@ def inference_service(endpoint: str, record: Record, settings: KserveSettings) -
         canaries = [
             {
                 "trafficPercent": record.weights.get(name, 0),
-                "predictor": predictor(version, settings, canary=True) | {"name": predictor_name(name)},
+                "predictor": logged(version, predictor(version, settings, canary=True))
+                | {"name": predictor_name(name)},
             }
             for name, version in record.versions.items()
             if name != record.main
@@ -80,6 +88,16 @@ def predictor(version: ModelVersion, settings: KserveSettings, *, canary: bool =
     if settings.log_url:
         found["logger"] = {"mode": settings.log_mode, "url": settings.log_url}
     return found
+
+
+def shadow_logger(endpoint: str, version: str, settings: KserveSettings) -> Json:
+    """Return the payload logger that sends each request to a version's own Service, with the request's id."""
+    host = f"{endpoint}-{predictor_name(version)}-predictor.{settings.namespace}.svc.cluster.local"
+    return {
+        "mode": "request",
+        "url": f"http://{host}:{settings.service_port}{MIRRORED}",
+        "metadataHeaders": [REQUEST_ID],
+    }
 
 
 def predictor_name(version: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from penstock.components.serving_targets.recent_changes import as_text, from_text
-from penstock.components.serving_targets.target import Change, ModelVersion
+from penstock.components.serving_targets.target import Change, ModelVersion, Shadow
 
 FORMAT = 1
 LONGEST_HISTORY = 60_000  # characters; all annotations together may have 256 KiB
@@ -29,13 +29,15 @@ class Record:
     weights: Mapping[str, int] = field(default_factory=dict)
     main: str = ""
     previous: str = ""
+    shadow: str = ""  # the version that gets a copy of the traffic
     older_revision: str = ""  # Knative: the newest revision at the moment when `main` was written
     revision: int = 0
     changes: tuple[Change, ...] = ()
 
     def shown(self) -> dict[str, Any]:
         """Return what a change tells of it."""
-        return {"versions": list(self.versions), "weights": dict(self.weights)}
+        shadow = vars(Shadow(self.shadow)) if self.shadow else None
+        return {"versions": list(self.versions), "weights": dict(self.weights), "shadow": shadow}
 
     def annotations(self) -> dict[str, str]:
         """Return it as annotations."""
@@ -44,6 +46,7 @@ class Record:
             "revision": self.revision,
             "main": self.main,
             "previous": self.previous,
+            "shadow": self.shadow,
             "older_revision": self.older_revision,
             "weights": dict(self.weights),
             "versions": {name: asdict(version) for name, version in self.versions.items()},

@@ -31,6 +31,7 @@ class KserveSettings:
     most_replicas: int = 0  # 0: as many as a version asks for, no autoscaling
     log_url: str = ""  # where KServe's payload logger sends CloudEvents; empty: no logger
     log_mode: str = "all"  # all, request or response
+    service_port: int = 80  # of KServe's Services; 8080 where they are headless (serviceClusterIPNone)
     request_timeout_s: int = 60
 
     def __post_init__(self) -> None:

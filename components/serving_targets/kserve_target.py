@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from penstock.components.serving_targets.kserve_objects import KIND, inference_service, predictor_name
+from penstock.components.serving_targets.kserve_objects import KIND, inference_service
 from penstock.components.serving_targets.kserve_record import Record, read_record
-from penstock.components.serving_targets.kserve_settings import KNATIVE, KserveSettings
+from penstock.components.serving_targets.kserve_rules import check_shadow, with_version, without_version
+from penstock.components.serving_targets.kserve_settings import KserveSettings
 from penstock.components.serving_targets.kserve_status import (
     failure,
     misrouted,
-    newest_revision,
     not_ready,
     url_of,
 )
@@ -91,26 +91,12 @@ class KserveTarget:
         deadline = time.monotonic() + wait_s
         self._end_interrupted(deadline)
 
-        def add(record: Record, service: Json | None) -> Record:
-            if known := record.versions.get(version.version):
-                return self._scaled(record, known, version, service)
-            self._check_room(record, version)
-            versions = {**record.versions, version.version: version}
-            if not record.versions:
-                return replace(
-                    record, versions=versions, main=version.version, weights={version.version: WHOLE}
-                )
-            if self.settings.mode == KNATIVE:
-                return replace(
-                    record,
-                    versions=versions,
-                    main=version.version,
-                    previous=record.main,
-                    older_revision=newest_revision(service),
-                )
-            return replace(record, versions=versions)
-
-        self._change("deploy", add, by, why)
+        self._change(
+            "deploy",
+            lambda record, service: with_version(record, version, service, self.settings, self.name),
+            by,
+            why,
+        )
         self._wait(f"version {version.version} of {self.name}", deadline, self._readiness(version.version))
 
     def shift(
@@ -144,12 +130,36 @@ class KserveTarget:
         )
 
     def mirror(self, shadow: Shadow | None, by: str = "", why: str = "") -> None:
-        """Refuse: an InferenceService has no mirroring."""
+        """Let KServe's payload logger send each request of the versions with traffic to another one too (REST).
+
+        KServe replaces their pods for it, one after the other, since the logger runs beside the model server.
+
+        Raises:
+            StepError: KServe cannot (Knative mode, a share, a logger that is used), or the version is not ready.
+        """
         if shadow is not None:
-            raise StepError(
-                f"the endpoint {self.name} cannot mirror traffic to version {shadow.version}: KServe's "
-                "InferenceService has no shadow traffic, use the local or kubernetes target"
-            )
+            check_shadow(shadow, self.settings, self.name)
+            record, service = self._existing()
+            check_weights({shadow.version: WHOLE}, record.versions, self.name)
+            if reason := not_ready(service, record, shadow.version, self.settings.mode):
+                raise StepError(
+                    f"version {shadow.version} of {self.name} is not ready ({reason}): deploy it, then mirror"
+                )
+        elif self._read()[0] is None:
+            return
+
+        def copy(record: Record, service: Json | None) -> Record:
+            if shadow and shadow.version not in record.versions:
+                raise Conflict(f"{self.name} has no version {shadow.version!r} any more: deploy it first")
+            return replace(record, shadow=shadow.version if shadow else "")
+
+        self._change("shadow", copy, by, why)
+        deadline = time.monotonic() + SHIFTED_S
+        self._wait(
+            f"the traffic of {self.name}",
+            deadline,
+            lambda record, service: (not_ready(service, record, record.main, self.settings.mode), ""),
+        )
 
     def undeploy(self, version: str, by: str = "", why: str = "") -> None:
         """Take a version away; nothing happens when it is not there.
@@ -158,33 +168,17 @@ class KserveTarget:
         revision is followed by a new revision of the version before it, once that is ready (Knative mode).
 
         Raises:
-            StepError: It has traffic.
+            StepError: It has traffic, or is the shadow.
         """
         deadline = time.monotonic() + READY_S
         self._end_interrupted(deadline)
-
-        def take(record: Record, service: Json | None) -> Record:
-            if weight := record.weights.get(version):
-                raise StepError(
-                    f"version {version} of {self.name} has {weight} % of the traffic: shift it to another version first"
-                )
-            if version not in record.versions:
-                return record
-            kept = {name: one for name, one in record.versions.items() if name != version}
-            if version != record.main:
-                previous = "" if version == record.previous else record.previous
-                return replace(record, versions=kept, previous=previous)
-            if self.settings.mode == KNATIVE:
-                # Pinned to the revision of the kept version, while a new latest one of it gets ready.
-                return replace(
-                    record, versions=kept, main=record.previous, older_revision=newest_revision(service)
-                )
-            return replace(
-                record, versions=kept, main=max(kept, key=lambda name: record.weights.get(name, 0))
-            )
-
         if self._read()[0] is not None:
-            self._change("undeploy", take, by, why)
+            self._change(
+                "undeploy",
+                lambda record, service: without_version(record, version, service, self.settings, self.name),
+                by,
+                why,
+            )
             self._end_interrupted(deadline)
 
     def state(self) -> EndpointState:
@@ -205,6 +199,7 @@ class KserveTarget:
             revision=record.revision,
             versions=versions,
             weights=dict(record.weights),
+            shadow=Shadow(record.shadow) if record.shadow else None,
             url=url_of(service),
             running=any(one.ready for one in versions.values()),
         )
@@ -294,41 +289,6 @@ class KserveTarget:
                 _log.info("%s: %.0f s so far, %s", what, at - began, missing)
                 told_at = at
             time.sleep(min(self.poll_s, deadline - at))
-
-    def _scaled(
-        self, record: Record, known: ModelVersion, version: ModelVersion, service: Json | None
-    ) -> Record:
-        """Return the record with the replicas that a version that is there shall have."""
-        if (known.model, known.uri) != (version.model, version.uri):
-            raise StepError(
-                f"{self.name} serves {known.model} version {known.version} from {known.uri}, not {version.model} from "
-                f"{version.uri}: undeploy it first, or register the model as a new version"
-            )
-        if known.replicas == version.replicas:
-            return record
-        versions = {**record.versions, version.version: version}
-        if self.settings.mode != KNATIVE:
-            return replace(record, versions=versions)
-        if version.version != record.main or record.previous:
-            raise StepError(
-                f"version {version.version} of {self.name} has {known.replicas} replicas, not {version.replicas}: in "
-                "Knative mode another number is another revision, and there are two already; undeploy the other first"
-            )
-        return replace(record, versions=versions, older_revision=newest_revision(service))
-
-    def _check_room(self, record: Record, version: ModelVersion) -> None:
-        if self.settings.mode == KNATIVE and len(record.versions) >= 2:
-            raise StepError(
-                f"{self.name} has the versions {' and '.join(record.versions)}: KServe keeps the latest and the previous "
-                f"revision only in Knative mode; undeploy one before version {version.version} is deployed, or use "
-                "the mode Standard"
-            )
-        for other in record.versions:
-            if predictor_name(other) == predictor_name(version.version):
-                raise StepError(
-                    f"the versions {other!r} and {version.version!r} would have the same predictor "
-                    f"{predictor_name(other)!r} of {self.name}: name one of them otherwise"
-                )
 
     def _conflict(self, record: Record, expected: int) -> Conflict:
         last = record.changes[-1] if record.changes else None

@@ -69,10 +69,7 @@ def _verdict(page: Page, run: Run) -> None:
     stopped = run.stopped_at
     if run.state == "failed":
         sentence = run.error or (f"{stopped.title}: {stopped.error}" if stopped else headline(run))
-        page.raw(
-            '<p class="verdict block" role="status"><span class="symbol" aria-hidden="true">✕</span>'
-            f"<span><strong>Failed</strong> {escape(sentence)}</span></p>"
-        )
+        page.verdict("block", sentence, "Failed")
     elif run.state == "blocked" and stopped is not None:
         page.verdict("block", stopped.error or headline(run))
     else:

@@ -57,6 +57,7 @@ def test_harm_is_rolled_back_before_the_stage_is_over(tmp_path, analyze, harm, w
     assert outputs["verdict"] == "block"
     assert words in outputs["reasons"][0]
     assert outputs["reasons"][0].endswith("which is harm")
+    assert "<strong>Roll back:</strong>" in (tmp_path / "out" / "report").read_text()
 
 
 def test_last_stage_is_followed_by_promotion(tmp_path, analyze):

@@ -81,6 +81,13 @@ def test_verdict_is_told_by_word_and_symbol():
     assert "<strong>Blocked</strong>" in full_page()
 
 
+def test_verdict_takes_a_word_of_the_callers():
+    page = Page("T")
+    page.verdict("block", "it is slower", "Roll <back>")
+
+    assert "<strong>Roll &lt;back&gt;</strong> it is slower" in page.render()
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_chart_is_valid_svg_within_its_box(name):
     root = ElementTree.fromstring(CHARTS[name]())

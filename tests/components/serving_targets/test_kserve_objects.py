@@ -23,6 +23,7 @@ VERSIONS = {
 }
 CHANGE = Change(3, "2026-01-01T00:00:00Z", "shift", "ann", "canary", {"weights": {"1": 100}}, {"weights": {}})
 RECORD = Record(VERSIONS, {"1": 90, "2": 10}, main="1", revision=3, changes=(CHANGE,))
+SHADOWED = Record(VERSIONS, {"1": 100}, main="1", shadow="2", revision=4)
 FULL = KserveSettings(
     "serving",
     IMAGE,
@@ -84,7 +85,8 @@ def test_container_gets_the_model_from_kserve_and_knows_what_it_serves() -> None
 
 
 def test_record_comes_back_as_it_was_written() -> None:
-    assert read_record(inference_service("taxi", RECORD, FULL)) == RECORD
+    for record in (RECORD, SHADOWED):
+        assert read_record(inference_service("taxi", record, FULL)) == record
     assert read_record({"metadata": {}}) is None
     assert read_record(None) is None
 
@@ -109,6 +111,7 @@ def test_sdk_builds_the_same_objects_from_its_typed_models(sdk: Path) -> None:
     knative = KserveSettings("serving", IMAGE, KNATIVE)
     objects = [
         inference_service("taxi", RECORD, FULL),
+        inference_service("taxi", SHADOWED, KserveSettings("serving", IMAGE)),
         inference_service("taxi", Record(VERSIONS, {"1": 90, "2": 10}, main="2", previous="1"), knative),
         inference_service("taxi", Record({"1": VERSIONS["1"]}, {"1": 100}, main="1"), knative),
     ]

@@ -269,10 +269,70 @@ def test_status_that_the_controller_writes_meanwhile_is_no_conflict(
     assert state.served("taxi") == {ONE.uri: 50, TWO.uri: 50}
 
 
-def test_mirror_is_refused(two: KserveTarget) -> None:
-    with pytest.raises(StepError, match="KServe's InferenceService has no shadow traffic"):
-        two.mirror(Shadow("2"))
-    two.mirror(None)
+def test_shadow_gets_what_the_champions_payload_logger_copies(
+    standard: KserveTarget, state: KserveState
+) -> None:
+    standard.mirror(Shadow("2"), by="ann", why="to see")
+    spec = state.services["taxi"]["spec"]
+    assert spec["predictor"]["logger"] == {
+        "mode": "request",
+        "url": "http://taxi-v2-predictor.serving.svc.cluster.local:80/mirrored",
+        "metadataHeaders": ["X-Request-Id"],
+    }
+    assert "logger" not in spec["canary"][0]["predictor"]
+    assert standard.state().shadow == Shadow("2")
+    assert (standard.history()[-1].action, standard.history()[-1].after["shadow"]["version"]) == (
+        "shadow",
+        "2",
+    )
+    revision = standard.state().revision
+    standard.mirror(Shadow("2"))
+    assert standard.state().revision == revision
+    with pytest.raises(StepError, match="version 2 of taxi gets a copy of the traffic: end the shadow first"):
+        standard.undeploy("2")
+    standard.mirror(None)
+    assert "logger" not in state.services["taxi"]["spec"]["predictor"]
+    assert standard.state().shadow is None
+    standard.undeploy("2")
+
+
+def test_every_version_with_traffic_is_copied_and_the_shadow_is_not(
+    standard: KserveTarget, state: KserveState
+) -> None:
+    standard.deploy(THREE)
+    standard.mirror(Shadow("3"))
+    standard.shift({"1": 90, "2": 10})
+    spec = state.services["taxi"]["spec"]
+    copying = [spec["predictor"], *(canary["predictor"] for canary in spec["canary"])]
+    assert [(one["name"], "logger" in one) for one in copying] == [("v1", True), ("v2", True), ("v3", False)]
+
+
+def test_shadow_that_kserve_cannot_make_is_refused(
+    standard: KserveTarget, kubeconfig: str, state: KserveState
+) -> None:
+    with pytest.raises(StepError, match=r"copies every request, not 20 % of them: give 100"):
+        standard.mirror(Shadow("2", 20))
+    with pytest.raises(StepError, match="taxi has no version '7'"):
+        standard.mirror(Shadow("7"))
+    logged = KserveTarget(
+        "taxi", KserveSettings("serving", IMAGE, log_url="http://broker.example.com"), kubeconfig
+    )
+    with pytest.raises(StepError, match=r"used for log_url \(http://broker.example.com\)"):
+        logged.mirror(Shadow("2"))
+    state.broken[THREE.uri] = "no such bucket"
+    with pytest.raises(StepError, match="no such bucket"):
+        standard.deploy(THREE)
+    with pytest.raises(StepError, match=r"version 3 of taxi is not ready \(.*deploy it, then mirror"):
+        standard.mirror(Shadow("3"))
+    assert standard.state().shadow is None
+
+
+def test_shadow_is_refused_in_knative_mode(knative: KserveTarget) -> None:
+    with pytest.raises(
+        StepError, match="in Knative mode a predictor with another logger is another revision"
+    ):
+        knative.mirror(Shadow("2"))
+    knative.mirror(None)
 
 
 def test_endpoint_that_is_gone_is_one_sentence(two: KserveTarget, state: KserveState) -> None:
