@@ -79,8 +79,8 @@ def draw_traffic(page: Page, summary: Content) -> None:
         caption="Answers with a status of 500 or more. Bands: 95 % confidence sequences.",
     )
     lines = []
-    for v, c in versions.items():
-        for name in ("p99", "p50"):
+    for name in ("p99", "p50"):
+        for v, c in versions.items():  # so that a version's p99 has its colour
             x, y = _known(times, c["latency"][name])
             lines.append(charts.Series(f"{v} {name}", x, y, dashed=name == "p50"))
     page.figure(

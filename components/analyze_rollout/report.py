@@ -119,7 +119,7 @@ def _value(check: str, value: float | None) -> str:
 def _limit(check: str, limits: Content) -> str:
     if check in ("error_rate", "refusals", "nan_share"):
         of = "nan" if check == "nan_share" else "error"
-        return f"more than {limits[f'{of}_ratio']:g} times, and by {number(100 * limits[f'{of}_increase'])} points"
+        return f"more than {limits[f'{of}_ratio']:g} times, and by {100 * limits[f'{of}_increase']:g} points"
     if check == "latency":
         return f"p{100 * limits['latency_quantile']:g} more than {limits['latency_ratio']:g} times"
     if check == "score_distribution":

@@ -21,6 +21,7 @@ from penstock.components.html_report.style import STYLE
 
 SYMBOLS = {"pass": "✓", "warn": "!", "block": "✕", "info": "i"}
 WORDS = {"pass": "Pass", "warn": "Warning", "block": "Blocked", "info": "Note"}
+LONG = 30  # characters of a cell that gets room to be read on a phone, where its table scrolls
 
 
 class Html(str):
@@ -58,6 +59,14 @@ def badge(level: str, text: str = "") -> Html:
     return Html(
         f'<span class="badge {level}"><span aria-hidden="true">{SYMBOLS[level]}</span> {html.escape(word)}</span>'
     )
+
+
+def _cell(value: Cell, column: Column, is_first: bool) -> str:
+    long = not isinstance(value, Html) and len(str(value)) > LONG
+    kind = "number" if column.numeric else "long" if long else ""
+    attributes = ' scope="row"' * is_first + f' class="{kind}"' * bool(kind)
+    tag = "th" if is_first else "td"
+    return f"<{tag}{attributes}>{escape(value)}</{tag}>"
 
 
 class Page:
@@ -113,14 +122,11 @@ class Page:
         )
         body = "".join(
             "<tr>"
-            + "".join(
-                f'<th scope="row"{a}>{escape(cell)}</th>' if i == 0 else f"<td{a}>{escape(cell)}</td>"
-                for i, (cell, a) in enumerate(zip(row, align, strict=True))
-            )
+            + "".join(_cell(*pair, at == 0) for at, pair in enumerate(zip(row, named, strict=True)))
             + "</tr>"
             for row in rows
         )
-        title = f'<caption id="{name}">{escape(caption)}</caption>' if caption else ""
+        title = f'<caption id="{name}"><span>{escape(caption)}</span></caption>' if caption else ""
         label = f'aria-labelledby="{name}"' if caption else 'aria-label="Table"'
         self._parts.append(
             f'<div class="scroll" role="region" tabindex="0" {label}><table>{title}'

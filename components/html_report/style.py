@@ -35,6 +35,8 @@ caption{text-align:left;padding:.55rem .7rem;color:var(--soft);font-size:.875rem
 th,td{padding:.4rem .7rem;text-align:left;vertical-align:top;border-top:1px solid var(--line)}
 thead th{border-top:0;background:var(--card);font-size:.8rem;color:var(--soft);white-space:nowrap}
 tbody th{font-weight:600;overflow-wrap:break-word;min-width:7rem;max-width:22rem}.number{text-align:right;white-space:nowrap}
+td.long{min-width:13rem}caption>span{display:block;position:sticky;left:.7rem;width:fit-content;
+max-width:min(100%,calc(100vw - 4rem))}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1.2rem;margin:1rem 0}
 figure{margin:0;min-width:0}figure svg{width:100%;max-width:40rem;height:auto;display:block}
 details{margin:.8rem 0;border:1px solid var(--line);border-radius:.5rem;padding:.2rem .9rem}
