@@ -116,6 +116,8 @@ def test_shift_to_the_same_weights_changes_nothing(two: VertexTarget) -> None:
 
 def interrupt_once(vertex: Vertex, pattern: str) -> None:
     """Press Ctrl-C, as it were, once the server has seen a call."""
+    # Whoever starts the tests in the background may have it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def watch() -> None:
         while not vertex.count(pattern):

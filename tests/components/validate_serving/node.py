@@ -57,7 +57,7 @@ class Node:
             )
 
     def _tell(self, name: str, pod: Json, process: subprocess.Popen[bytes]) -> None:
-        self.state.log = (self.folder / name).read_text(errors="replace")
+        self.state.log = self.said(name)
         code = process.poll()
         if code is not None and self.tells_late:
             self.tells_late, code = self.tells_late - 1, None
@@ -67,6 +67,10 @@ class Node:
             reason = self.end_with or "Error"
             ended = {"exitCode": code if code >= 0 else 128 - code, "reason": reason}
             pod["status"] = status("Failed", {"terminated": ended}) | {"podIP": "127.0.0.1"}
+
+    def said(self, name: str) -> str:
+        """Return what the server of a pod has logged."""
+        return (self.folder / name).read_text(errors="replace")
 
     def kill(self, reason: str) -> None:
         """End all servers as the kernel does."""

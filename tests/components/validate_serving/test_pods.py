@@ -294,8 +294,9 @@ def test_a_terminated_step_deletes_its_pod_and_a_killed_one_leaves_it_to_the_nex
         before = len(node.pods)
         child = subprocess.Popen(command, env={**os.environ, "KUBECONFIG": str(kubeconfig)})
         end = time.monotonic() + START_S
-        while time.monotonic() < end and (len(node.pods) == before or "serving tips" not in state.log):
+        while time.monotonic() < end and (len(node.pods) == before or "serving tips" not in node.said(name)):
             time.sleep(0.1)
+        assert "serving tips" in node.said(name)
         assert left(state) == [name]
         return child
 
