@@ -20,6 +20,7 @@ from scipy.stats import norm
 
 from penstock.components.html_report import charts
 from penstock.components.html_report.page import Column, Page
+from penstock.components.rollout_settings.settings import Guardrails, read_rollout
 from penstock.components.rollout_statistics.ab_test import decide_ab_test
 from penstock.components.rollout_statistics.bandit import decide_bandit
 from penstock.components.rollout_statistics.canary import decide_canary
@@ -32,7 +33,6 @@ from penstock.components.rollout_statistics.means import (
     scale_of_effects,
 )
 from penstock.components.rollout_statistics.rates import log_e_two_rates, log_ratios, mix
-from penstock.components.rollout_statistics.settings import Guardrails, read_rollout
 from penstock.components.rollout_statistics.traffic import Arm, Traffic
 
 REPEATS = 2_000

@@ -9,7 +9,7 @@ from typing import Any
 from penstock.app_dates import is_empty_window
 from penstock.app_metrics import METRICS, metrics_of
 from penstock.app_yaml import Document, Fault, KeyPath
-from penstock.components.rollout_statistics.settings import PARTS, read_rollout
+from penstock.components.rollout_settings.settings import PARTS, read_rollout
 from penstock.components.source_files.durations import is_duration
 from penstock.components.source_files.tables import is_table, parse_table, table_format
 from penstock.components.step_io.errors import StepError

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from penstock.components.analyze_rollout.store import Store
+from penstock.components.rollout_settings.settings import Rollout, seconds_of
 from penstock.components.rollout_statistics.means import Moments
-from penstock.components.rollout_statistics.settings import Rollout, seconds_of
 from penstock.components.rollout_statistics.traffic import Arm, Traffic
 
 MOST_VALUES = 30  # of a segment column: the most frequent, and (other)

@@ -15,8 +15,8 @@ from penstock.components.analyze_rollout.records import (
 )
 from penstock.components.analyze_rollout.setup import CLOCKS_APART_S
 from penstock.components.analyze_rollout.store import Store
+from penstock.components.rollout_settings.settings import Rollout
 from penstock.components.rollout_statistics.histograms import duration_bin, score_bin
-from penstock.components.rollout_statistics.settings import Rollout
 from penstock.components.source_files.listing import SourceFile
 
 log = logging.getLogger(__name__)

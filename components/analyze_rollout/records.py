@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
-from penstock.components.rollout_statistics.settings import Segment
+from penstock.components.rollout_settings.settings import Segment
 
 # gRPC's own status codes, where a server logs those: the server's faults, and those of the caller.
 GRPC_ERRORS = frozenset({2, 4, 8, 12, 13, 14, 15})

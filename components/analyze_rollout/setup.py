@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.components.analyze_rollout.records import seconds
-from penstock.components.rollout_statistics.settings import Rollout, read_rollout
+from penstock.components.rollout_settings.settings import Rollout, read_rollout
 from penstock.components.step_io.errors import StepError
 
 CLOCKS_APART_S = 300.0  # by which the clocks of two machines may differ

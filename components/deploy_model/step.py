@@ -6,7 +6,7 @@ from penstock.components.rollout_control.first_share import first_share
 from penstock.components.rollout_control.idle_versions import tidy
 from penstock.components.rollout_control.moves import begin
 from penstock.components.rollout_control.places import open_endpoint
-from penstock.components.rollout_statistics.settings import read_rollout
+from penstock.components.rollout_settings.settings import read_rollout
 from penstock.components.serving_targets.target import shares_text
 from penstock.components.step_io.main import main
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import duckdb
 
+from penstock.components.duckdb_session.column_types import dataset_type
 from penstock.components.extract_data import event_times
-from penstock.components.source_files.column_types import dataset_type
 from penstock.components.source_files.selection import Selection
 from penstock.components.step_io.errors import StepError
 

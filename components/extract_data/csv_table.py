@@ -7,18 +7,18 @@ from itertools import groupby
 
 import duckdb
 
-from penstock.components.extract_data.faults import find_bad_record
-from penstock.components.source_files.column_types import SQL_TYPES
-from penstock.components.source_files.csv_layout import Layout, read_layout
-from penstock.components.source_files.encoding import find_damage, find_invalid_byte
-from penstock.components.source_files.listing import SourceFile
-from penstock.components.source_files.session import (
+from penstock.components.duckdb_session.column_types import SQL_TYPES
+from penstock.components.duckdb_session.session import (
     first_row,
     identifier,
     literal,
     one_line,
     resource_sentence,
 )
+from penstock.components.extract_data.faults import find_bad_record
+from penstock.components.source_files.csv_layout import Layout, read_layout
+from penstock.components.source_files.encoding import find_damage, find_invalid_byte
+from penstock.components.source_files.listing import SourceFile
 from penstock.components.step_io.errors import StepError
 
 # What the values of a column are, as bits: a column's type follows from all of its values.

@@ -1,8 +1,8 @@
 """The column with the time of the event: window, conversion to a number, and the latest one."""
 
-from penstock.components.source_files.column_types import epoch_us_sql, is_moment
+from penstock.components.duckdb_session.column_types import epoch_us_sql, is_moment
+from penstock.components.duckdb_session.session import identifier
 from penstock.components.source_files.selection import UNITS_PER_SECOND, Selection
-from penstock.components.source_files.session import identifier
 from penstock.components.step_io.errors import StepError
 
 NOT_A_TIME = "penstock: a value is no time"

@@ -13,25 +13,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.components.extract_data import event_times
-from penstock.components.extract_data.columns import check_columns, describe, needed
-from penstock.components.extract_data.csv_table import Group, csv_sentence, csv_view
-from penstock.components.extract_data.json_table import json_sentence, json_view
-from penstock.components.extract_data.parquet_table import parquet_view
-from penstock.components.extract_data.table_copy import copy_rows, open_session
-from penstock.components.extract_data.table_part import plan_part
-from penstock.components.source_files.column_types import dataset_type, is_moment, to_dataset_sql
-from penstock.components.source_files.csv_layout import read_layout
-from penstock.components.source_files.fingerprint import fingerprint
-from penstock.components.source_files.listing import (
-    Source,
-    SourceFile,
-    find_source,
-    local_errors,
-    remote_errors,
-)
-from penstock.components.source_files.selection import Selection, parse_bound, to_iso
-from penstock.components.source_files.session import (
+from penstock.components.duckdb_session.column_types import dataset_type, is_moment, to_dataset_sql
+from penstock.components.duckdb_session.session import (
     check_select,
     connect,
     first_row,
@@ -42,6 +25,23 @@ from penstock.components.source_files.session import (
     resource_sentence,
     stream,
 )
+from penstock.components.extract_data import event_times
+from penstock.components.extract_data.columns import check_columns, describe, needed
+from penstock.components.extract_data.csv_table import Group, csv_sentence, csv_view
+from penstock.components.extract_data.json_table import json_sentence, json_view
+from penstock.components.extract_data.parquet_table import parquet_view
+from penstock.components.extract_data.table_copy import copy_rows, open_session
+from penstock.components.extract_data.table_part import plan_part
+from penstock.components.source_files.csv_layout import read_layout
+from penstock.components.source_files.fingerprint import fingerprint
+from penstock.components.source_files.listing import (
+    Source,
+    SourceFile,
+    find_source,
+    local_errors,
+    remote_errors,
+)
+from penstock.components.source_files.selection import Selection, parse_bound, to_iso
 from penstock.components.source_files.shards import ARROW_TYPES, BLOCK_ROWS, RowHash, ShardWriter, blocks
 from penstock.components.step_io.errors import StepError
 

@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 
 import duckdb
 
-from penstock.components.extract_data.faults import find_bad_json
-from penstock.components.source_files.csv_layout import check_names
-from penstock.components.source_files.encoding import find_damage, find_invalid_byte
-from penstock.components.source_files.listing import SourceFile
-from penstock.components.source_files.session import (
+from penstock.components.duckdb_session.session import (
     first_row,
     identifier,
     literal,
     one_line,
     resource_sentence,
 )
+from penstock.components.extract_data.faults import find_bad_json
+from penstock.components.source_files.csv_layout import check_names
+from penstock.components.source_files.encoding import find_damage, find_invalid_byte
+from penstock.components.source_files.listing import SourceFile
 from penstock.components.step_io.errors import StepError
 
 # What DuckDB calls the union of a key's values; JSON is a mixture, read as text.

@@ -5,10 +5,10 @@ from itertools import groupby
 
 import duckdb
 
-from penstock.components.source_files.column_types import SQL_TYPES, dataset_type, to_dataset_sql
+from penstock.components.duckdb_session.column_types import SQL_TYPES, dataset_type, to_dataset_sql
+from penstock.components.duckdb_session.session import identifier, literal, one_line
 from penstock.components.source_files.csv_layout import check_names
 from penstock.components.source_files.listing import SourceFile
-from penstock.components.source_files.session import identifier, literal, one_line
 from penstock.components.step_io.errors import StepError
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from penstock.components.duckdb_session.session import check_select, connect, identifier, query_errors
 from penstock.components.extract_data.columns import check_columns, describe, of_query
 from penstock.components.source_files.csv_layout import check_names
 from penstock.components.source_files.selection import EPOCH, MICROSECOND, UNITS_PER_SECOND, Selection
-from penstock.components.source_files.session import check_select, connect, identifier, query_errors
 from penstock.components.source_files.tables import Column, Table
 from penstock.components.step_io.errors import StepError
 

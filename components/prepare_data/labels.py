@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from penstock.components.duckdb_session.column_types import dataset_type
+from penstock.components.duckdb_session.session import first_row
 from penstock.components.prepare_data.relations import LABEL, nearest
 from penstock.components.prepare_data.settings import Label
-from penstock.components.source_files.column_types import dataset_type
-from penstock.components.source_files.session import first_row
 from penstock.components.step_io.errors import StepError
 
 MOST_CLASSES = 1_000

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
+from penstock.components.duckdb_session.column_types import dataset_type
+from penstock.components.duckdb_session.session import first_row, identifier, literal
 from penstock.components.prepare_data.labels import LabelSpec
-from penstock.components.source_files.column_types import dataset_type
-from penstock.components.source_files.session import first_row, identifier, literal
 
 SAMPLE_ROWS = 20_000  # the first ones: enough to see a near perfect relation
 FEWEST_ROWS = 100

@@ -11,6 +11,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.components.duckdb_session.column_types import dataset_type, to_dataset_sql
+from penstock.components.duckdb_session.session import (
+    connect,
+    first_row,
+    identifier,
+    literal,
+    lock,
+    query_errors,
+    stream,
+)
 from penstock.components.prepare_data import splits
 from penstock.components.prepare_data.findings import Counts, Findings, judge
 from penstock.components.prepare_data.labels import LabelSpec, as_class, as_number, decide
@@ -24,16 +34,6 @@ from penstock.components.prepare_data.relations import (
     nearest,
 )
 from penstock.components.prepare_data.settings import SPLITS, Label, Rule, Split
-from penstock.components.source_files.column_types import dataset_type, to_dataset_sql
-from penstock.components.source_files.session import (
-    connect,
-    first_row,
-    identifier,
-    literal,
-    lock,
-    query_errors,
-    stream,
-)
 from penstock.components.source_files.shards import ARROW_TYPES, BLOCK_ROWS, ShardWriter, blocks, shard_paths
 from penstock.components.step_io.errors import StepError
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import duckdb
 
-from penstock.components.prepare_data.settings import Label, Rule
-from penstock.components.source_files.column_types import dataset_type
-from penstock.components.source_files.session import (
+from penstock.components.duckdb_session.column_types import dataset_type
+from penstock.components.duckdb_session.session import (
     check_select,
     first_row,
     identifier,
     one_line,
     resource_sentence,
 )
+from penstock.components.prepare_data.settings import Label, Rule
 from penstock.components.step_io.errors import StepError
 
 RULE = "__penstock_rule"

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
+from penstock.components.duckdb_session.column_types import dataset_type, to_dataset_sql
+from penstock.components.duckdb_session.session import first_row, identifier, literal
 from penstock.components.prepare_data.relations import nearest
 from penstock.components.prepare_data.settings import Split
-from penstock.components.source_files.column_types import dataset_type, to_dataset_sql
-from penstock.components.source_files.session import first_row, identifier, literal
 from penstock.components.step_io.errors import StepError
 
 HASH_DIGITS = 8  # of MD5, hexadecimal: shares are exact to 2^-32

@@ -1,6 +1,6 @@
 """What a challenger begins with."""
 
-from penstock.components.rollout_statistics.settings import Rollout
+from penstock.components.rollout_settings.settings import Rollout
 
 HALF = 50
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.components.rollout_settings.settings import Guardrails, Rollout, seconds_of
 from penstock.components.rollout_statistics.decision import (
     CONTINUE,
     PROMOTE,
@@ -25,7 +26,6 @@ from penstock.components.rollout_statistics.outcome_test import (
 )
 from penstock.components.rollout_statistics.sample_ratio import log_evidence
 from penstock.components.rollout_statistics.segments import compare_segments
-from penstock.components.rollout_statistics.settings import Guardrails, Rollout, seconds_of
 from penstock.components.rollout_statistics.traffic import Finding, Traffic
 
 

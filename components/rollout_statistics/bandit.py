@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.components.rollout_settings.settings import Guardrails, Rollout
 from penstock.components.rollout_statistics.ab_test import out_of_time, segment_rows, too_few
 from penstock.components.rollout_statistics.decision import (
     ADVANCE,
@@ -27,7 +28,6 @@ from penstock.components.rollout_statistics.outcome_test import (
     verdict_of,
     words_of,
 )
-from penstock.components.rollout_statistics.settings import Guardrails, Rollout
 from penstock.components.rollout_statistics.thompson import best_shares, with_floor
 from penstock.components.rollout_statistics.traffic import Traffic
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from penstock.components.rollout_settings.settings import Rollout, seconds_of
 from penstock.components.rollout_statistics.decision import (
     ADVANCE,
     CONTINUE,
@@ -14,7 +15,6 @@ from penstock.components.rollout_statistics.decision import (
 )
 from penstock.components.rollout_statistics.guardrails import check_guardrails
 from penstock.components.rollout_statistics.rates import log_e_ratio, rate_bounds
-from penstock.components.rollout_statistics.settings import Rollout, seconds_of
 from penstock.components.rollout_statistics.traffic import Finding, Traffic
 
 

@@ -7,10 +7,10 @@ begins anew when the weights change (those whose distribution moves over a day: 
 
 import math
 
+from penstock.components.rollout_settings.settings import Guardrails, Outcome
 from penstock.components.rollout_statistics.histograms import distance, quantile
 from penstock.components.rollout_statistics.means import difference, scale_of_effects
 from penstock.components.rollout_statistics.rates import log_e_ratio, log_e_two_rates
-from penstock.components.rollout_statistics.settings import Guardrails, Outcome
 from penstock.components.rollout_statistics.traffic import Finding, Ints, Traffic
 
 FEWEST_OUTCOMES = 50  # of each arm: the test of means rests on the central limit theorem

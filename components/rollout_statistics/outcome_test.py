@@ -17,9 +17,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from penstock.components.rollout_settings.settings import ABTest, Bandit
 from penstock.components.rollout_statistics.decision import ROLLBACK, STOP, Decision, all_to
 from penstock.components.rollout_statistics.means import Difference, Moments, scale_of_effects
-from penstock.components.rollout_statistics.settings import ABTest, Bandit
 from penstock.components.rollout_statistics.traffic import Finding
 
 Settings: TypeAlias = ABTest | Bandit

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from penstock.components.rollout_settings.settings import Guardrails, Rollout, seconds_of
 from penstock.components.rollout_statistics.decision import CONTINUE, STOP, Decision, in_words
 from penstock.components.rollout_statistics.guardrails import check_guardrails
-from penstock.components.rollout_statistics.settings import Guardrails, Rollout, seconds_of
 from penstock.components.rollout_statistics.traffic import Traffic
 
 

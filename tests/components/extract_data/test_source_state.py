@@ -7,11 +7,11 @@ import fsspec
 import pyarrow as pa
 import pytest
 
+from penstock.components.duckdb_session.session import query_errors
 from penstock.components.extract_data import extraction
 from penstock.components.source_files.fingerprint import fingerprint
 from penstock.components.source_files.listing import find_source
 from penstock.components.source_files.selection import Selection
-from penstock.components.source_files.session import query_errors
 from penstock.components.source_files.shards import ShardWriter
 from penstock.components.step_io.errors import StepError
 

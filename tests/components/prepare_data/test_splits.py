@@ -2,8 +2,8 @@ import hashlib
 
 import pytest
 
+from penstock.components.duckdb_session.session import connect
 from penstock.components.prepare_data import preparation
-from penstock.components.source_files.session import connect
 
 LABEL = {"column": "y"}
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from penstock.components.rollout_settings.settings import ABTest
 from penstock.components.rollout_statistics.means import Difference, Moments, difference
 from penstock.components.rollout_statistics.outcome_test import Gain, gain_of, verdict_of
-from penstock.components.rollout_statistics.settings import ABTest
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from penstock.components.rollout_settings.settings import read_rollout
 from penstock.components.rollout_statistics.ab_test import decide_ab_test
 from penstock.components.rollout_statistics.bandit import decide_bandit
 from penstock.components.rollout_statistics.canary import decide_canary
 from penstock.components.rollout_statistics.means import Moments
-from penstock.components.rollout_statistics.settings import read_rollout
 from penstock.components.rollout_statistics.traffic import Arm, Traffic
 
 PERIODS = 10

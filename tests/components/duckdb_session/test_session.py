@@ -1,8 +1,7 @@
 import duckdb
 import pytest
 
-from penstock.components.source_files import session
-from penstock.components.source_files.session import (
+from penstock.components.duckdb_session.session import (
     check_select,
     connect,
     first_row,
@@ -11,6 +10,7 @@ from penstock.components.source_files.session import (
     one_line,
     query_errors,
 )
+from penstock.components.source_files import session
 from penstock.components.step_io.errors import StepError
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from penstock.components.rollout_statistics.settings import (
+from penstock.components.rollout_settings.settings import (
     RANGES,
     Rollout,
     Segment,
@@ -119,7 +119,7 @@ def test_settings_need_no_library():
     import ast
     from pathlib import Path
 
-    import penstock.components.rollout_statistics.settings as module
+    import penstock.components.rollout_settings.settings as module
 
     tree = ast.parse(Path(module.__file__).read_text())
     imported = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)} | {

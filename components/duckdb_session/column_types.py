@@ -1,6 +1,6 @@
 """The four types of a Dataset's columns, and how DuckDB's types become them."""
 
-from penstock.components.source_files.session import identifier
+from penstock.components.duckdb_session.session import identifier
 
 SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 
