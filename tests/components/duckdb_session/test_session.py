@@ -10,7 +10,7 @@ from penstock.components.duckdb_session.session import (
     one_line,
     query_errors,
 )
-from penstock.components.source_files import session
+from penstock.components.duckdb_session import session
 from penstock.components.step_io.errors import StepError
 
 
