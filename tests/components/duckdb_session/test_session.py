@@ -1,6 +1,7 @@
 import duckdb
 import pytest
 
+from penstock.components.duckdb_session import session
 from penstock.components.duckdb_session.session import (
     check_select,
     connect,
@@ -10,7 +11,6 @@ from penstock.components.duckdb_session.session import (
     one_line,
     query_errors,
 )
-from penstock.components.duckdb_session import session
 from penstock.components.step_io.errors import StepError
 
 
