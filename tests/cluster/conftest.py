@@ -236,15 +236,13 @@ def followed(
     )
     for command in (["build"], ["push", "--env", ENV], ["lock", "--env", ENV]):
         assert penstock("images", *command, cwd=changed).code == 0
-    names = {"drained": 1, "crashed": 2, "cancelled": 3}
-    same = ["--set", f"model_name={model}", *own, "--force"]
+    names = {"killed": 1, "cancelled": 2}
     return {
         **{
             name: submit("--set", f"model_name={model}-{seed}", "--set", f"seed={seed}", *own, *LONG_TRAINING)
             for name, seed in names.items()
         },
-        "again": submit(*same),
-        "changed": submit(*same, cwd=changed),
+        "changed": submit("--set", f"model_name={model}", *own, "--force", cwd=changed),
         "changed_lock": str(changed / "images.lock.json"),
     }
 

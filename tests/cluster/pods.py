@@ -33,6 +33,10 @@ class Pods:
             time.sleep(1)
         raise AssertionError(f"no pod of {self.step} in run {self.run} said {said!r} in {PATIENCE_S} s")
 
+    def say(self, text: str) -> bool:
+        """Tell whether a pod of the step that runs has said this."""
+        return any(text in self._log(pod) for pod in self._running())
+
     def _running(self) -> Iterator[str]:
         found: Any = self.core.list_namespaced_pod(NAMESPACE, label_selector=f"pipeline/runid={self.run}")
         for pod in found.items:
