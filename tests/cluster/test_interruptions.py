@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
+from penstock.environments import load_environment
+from penstock.kfp_backend.client import connect, equals
+from penstock.kfp_backend.runs import list_runs
+from penstock.project import find_project
 from tests.cluster.conftest import ENV
 from tests.cluster.pods import PATIENCE_S, Pods
+from tests.cluster.projects import ROOT
 
 BEGUN, WENT_ON = "checkpoints go to", "going on after"
 
@@ -49,7 +54,7 @@ def test_training_outlives_a_drained_node(pods, penstock, show):
         time.sleep(5)
 
 
-def test_retry_goes_on_where_a_crashed_node_left_it_and_notifies(pods, penstock, wait, show):
+def test_retry_goes_on_where_a_crashed_node_left_it_and_notifies(pods, penstock, wait, show, in_reach):
     """Argo tries a pod again that failed, not one that has gone."""
     pods.end_when(WENT_ON, crash=True)
     run = pods.run
@@ -68,6 +73,7 @@ def test_retry_goes_on_where_a_crashed_node_left_it_and_notifies(pods, penstock,
     assert WENT_ON in penstock("runs", "logs", run, "train-model", "--env", ENV).out
     # KFP runs no exit handler twice: a small run of ours waits for the end, and tells it.
     assert "its end is told by the run" in retried.out
-    told = penstock("runs", "show", f"notify {account['name']}", "--env", ENV, "--wait")
-    assert told.code == 0
-    assert "succeeded" in penstock("runs", "logs", f"notify {account['name']}", "notify", "--env", ENV).out
+    backend = connect(load_environment(find_project(ROOT), ENV))
+    told = list_runs(backend, 1, filter=equals("name", f"notify {account['name']}"))[0]["run_id"]
+    assert wait(told).code == 0
+    assert "succeeded" in penstock("runs", "logs", told, "notify", "--env", ENV).out
