@@ -5,12 +5,16 @@ come or not (no coordinated omission). Beside it (a) the bare call of the same S
 (b) an equivalent scikit-learn model behind KServe's model server, as KServe's own sklearn server serves it:
 https://github.com/kserve/kserve/tree/master/python/sklearnserver (it is not on PyPI; the twenty lines of its
 model are repeated here). Load generator and servers share the machine: `make bench ARGS=serving`.
+
+What else the machine does moves every figure. So the bare call is measured before, between and after the servers,
+half load in rounds, and the medians count; a rate has a second chance.
 """
 
 import base64
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,10 +24,12 @@ from pathlib import Path
 from typing import Any
 
 NUMBERS, TEXTS, TRAIN_ROWS = 12, 6, 20_000
-CALLS = 3000
+CALLS = 2000
 RATES = (50, 100, 200, 300, 400, 600, 800, 1000, 1250, 1500, 2000, 2500, 3000)  # requests per second
-SEARCH_S, MEASURE_S, WARM_S = 4, 10, 3
-MISSES = 2  # rates in succession that are not answered in time end the search: one may be the machine's fault
+SEARCH_S, MEASURE_S, WARM_S = 4, 5, 3
+ROUNDS = 5
+CHANCES = 2  # of a rate: one miss may be the machine's fault
+SHARES = ("p50", "p95", "p99")
 P99_LIMIT_MS = 10.0
 PORT = 18431
 VEGETA = "github.com/tsenart/vegeta/v12@v12.12.0"
@@ -43,10 +49,7 @@ def main() -> None:
         work = Path(folder)
         own = [python, str(Path(__file__))]
         subprocess.run([*own, "make", str(work)], check=True)
-        answer = subprocess.run(
-            [*own, "in-process", str(work)], check=True, stdout=subprocess.PIPE, text=True
-        )
-        results["in_process"] = json.loads(answer.stdout.splitlines()[-1])
+        calls = [call_in_process(own, work)]
         model = ["--model-dir", str(work / "model"), "--model-name", "m", "--http-port", str(PORT)]
         servers = {
             "penstock": [python, *SERVICE, *model],
@@ -55,7 +58,22 @@ def main() -> None:
         }
         for name, command in servers.items():
             results["servers"][name] = measure(vegeta, command, work)
+            calls.append(call_in_process(own, work))
+        results["in_process"] = {kind: medians([one[kind] for one in calls]) for kind in calls[0]}
     report(results)
+
+
+def call_in_process(own: list[str], work: Path) -> dict[str, dict[str, float]]:
+    """Return how long calls take in a process of their own, by kind of call."""
+    answer = subprocess.run([*own, "in-process", str(work)], check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, dict[str, float]] = json.loads(answer.stdout.splitlines()[-1])
+    return found
+
+
+def medians(rounds: list[dict[str, float]]) -> dict[str, Any]:
+    """Return the median of each figure, with those of all rounds beside it."""
+    names = [f"{share}_ms" for share in SHARES]
+    return {name: statistics.median(one[name] for one in rounds) for name in names} | {"rounds": rounds}
 
 
 def measure(vegeta: str, command: list[str], work: Path) -> dict[str, Any]:
@@ -67,16 +85,18 @@ def measure(vegeta: str, command: list[str], work: Path) -> dict[str, Any]:
         wait_until_ready(process, work / "server.log")
         found: dict[str, Any] = {"start_s": round(time.monotonic() - began, 1)}
         attack(vegeta, work, RATES[0], WARM_S)
-        best, missed, at_rates = 0, 0, {}
+        best, at_rates = 0, []
         for rate in RATES:
-            at_rates[rate] = attack(vegeta, work, rate, SEARCH_S)
-            in_time = at_rates[rate]["success"] == 1 and at_rates[rate]["p99_ms"] < P99_LIMIT_MS
-            best, missed = (rate, 0) if in_time else (best, missed + 1)
-            if missed == MISSES:
+            for _ in range(CHANCES):
+                at_rates.append(attack(vegeta, work, rate, SEARCH_S))
+                if in_time := at_rates[-1]["success"] == 1 and at_rates[-1]["p99_ms"] < P99_LIMIT_MS:
+                    break
+            if not in_time:
                 break
+            best = rate
         found |= {"throughput_per_s": best, "search": at_rates}
-        found["half_load"] = attack(vegeta, work, max(best, RATES[0]) // 2, MEASURE_S)
-        found["low_load"] = attack(vegeta, work, RATES[0], MEASURE_S)
+        half = max(best, RATES[0]) // 2
+        found["half_load"] = medians([attack(vegeta, work, half, MEASURE_S) for _ in range(ROUNDS)])
         status = Path(f"/proc/{process.pid}/status").read_text()
         found["memory_mb"] = round(int(status.split("VmHWM:")[1].split()[0]) / 1024)
         return found
@@ -98,9 +118,7 @@ def attack(vegeta: str, work: Path, rate: int, seconds: int) -> dict[str, float]
         [vegeta, "report", "-type=json"], input=sent.stdout, check=True, stdout=subprocess.PIPE
     )
     found = json.loads(told.stdout)
-    milliseconds = {
-        name: round(found["latencies"][f"{name[1:]}th"] / 1e6, 3) for name in ("p50", "p95", "p99")
-    }
+    milliseconds = {name: round(found["latencies"][f"{name[1:]}th"] / 1e6, 3) for name in SHARES}
     return {
         "rate_per_s": rate,
         **{f"{name}_ms": value for name, value in milliseconds.items()},
@@ -145,12 +163,10 @@ def report(results: dict[str, Any]) -> None:
 
     bare = results["in_process"]["bare_call"]
     table = Table("", "requests/s with p99 < 10 ms", "p50 (ms)", "p95", "p99 at half load", "memory (MB)")
-    table.add_row(
-        "bare call in process", "", *(f"{bare[name]:.2f}" for name in ("p50_ms", "p95_ms", "p99_ms")), ""
-    )
+    table.add_row("bare call in process", "", *(f"{bare[f'{share}_ms']:.2f}" for share in SHARES), "")
     for name, found in results["servers"].items():
         half = found["half_load"]
-        figures = [f"{half[key]:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms")]
+        figures = [f"{half[f'{share}_ms']:.2f}" for share in SHARES]
         table.add_row(name, str(found["throughput_per_s"]), *figures, str(found["memory_mb"]))
         for share in ("p50", "p99"):
             found[f"overhead_{share}_ms"] = round(half[f"{share}_ms"] - bare[f"{share}_ms"], 3)

@@ -15,7 +15,7 @@ SUBMIT = ("submit", "--app", "taxi", "--env", ENV)
 
 
 def names_of_runs(penstock: Penstock) -> set[str]:
-    done = penstock("runs", "list", "--env", ENV, "--json", "-n", "100")
+    done = penstock("runs", "list", "--env", ENV, "--json", "-n", "20")
     return {one["name"] for one in done.json}
 
 
@@ -35,7 +35,7 @@ def test_two_at_once_are_one_run(penstock: Penstock):
     assert [done.code for done in both] == [0, 0]
     ids = {run_id(done) for done in both}
     assert len(ids) == 1
-    listed: list[dict[str, Any]] = penstock("runs", "list", "--env", ENV, "--json", "-n", "100").json
+    listed: list[dict[str, Any]] = penstock("runs", "list", "--env", ENV, "--json", "-n", "20").json
     (ours,) = [one for one in listed if one["id"] in ids]
     assert [one["name"] for one in listed].count(ours["name"]) == 1
     assert penstock("runs", "cancel", ours["id"], "--env", ENV).code == 0
