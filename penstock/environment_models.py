@@ -187,6 +187,12 @@ class Serving(Section):
         description="Receiver of the CloudEvents of KServe's payload logger (kserve); empty: none.",
     )
     log_mode: str = Field(default="", description="all, request or response (kserve); empty: all.")
+    service_port: int = Field(
+        default=80,
+        ge=1,
+        le=65535,
+        description="Of the Services that KServe makes, for a shadow (kserve); 8080 where they are headless.",
+    )
     project: str = Field(
         default="", description="Google Cloud project (vertex); empty takes that of the top."
     )

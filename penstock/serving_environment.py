@@ -31,7 +31,7 @@ OF_KIND = {  # what the settings of a target take (serving_targets/<kind>_settin
         "drain_s",
         "start_limit_s",
     ),
-    KSERVE: (*OF_PODS, "mode", "log_url", "log_mode"),
+    KSERVE: (*OF_PODS, "mode", "log_url", "log_mode", "service_port"),
     VERTEX: (
         *OF_SERVERS,
         "project",

@@ -23,6 +23,12 @@ ROOT = Path(__file__).parent.parent.parent
 TINY = Path(__file__).with_name("tiny_worker.py")
 
 
+CUT = 0  # a status: the worker died between an answer's head and its body, and the connection was closed
+LOST_BY_A_CLIENT = (
+    2  # when a worker dies: the request in flight, and one that its sockets took before they closed
+)
+
+
 class Answer(NamedTuple):
     """What a request got; status 0: the connection broke."""
 

