@@ -65,7 +65,7 @@ check: .venv/.dev ## Check that what is generated is current: IR, component.yaml
 demo-rollout: .venv/.penstock ## Watch a good model promoted and a bad one rolled back, on real trips sent as requests (some minutes)
 	@.venv/bin/python -m benchmarks.rollout_demo $(ARGS)
 
-bench: .venv/.dev ## Measure every figure that the README claims (benchmarks/results/). ARGS=<pipeline_overhead|evaluate|data_statistics|step_start>
+bench: .venv/.dev ## Measure every figure that the README claims (benchmarks/results/). ARGS=<serving|pipeline_overhead|evaluate|...>
 	@.venv/bin/python benchmarks/run.py $(ARGS)
 
 clean: .venv/.penstock ## Remove local runs, their cache and unused environments (the registry stays)
