@@ -9,9 +9,8 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 from penstock.components.step_io.errors import StepError
 
 Settings = TypeVar("Settings")
-Reader = Callable[
-    [Any], tuple[Any, list[str]]
-]  # a value as it is given → the setting, and what is wrong with it
+# A value as it is given → the setting, and what is wrong with it.
+Reader = Callable[[Any], tuple[Any, list[str]]]
 
 # What a value is given as, and in words.
 GIVEN_AS: dict[Any, tuple[Any, str]] = {

@@ -21,16 +21,14 @@ from penstock.components.serving_targets.target import ModelVersion
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = Path(__file__).with_name("tiny_worker.py")
-
-
-CUT = 0  # a status: the worker died between an answer's head and its body, and the connection was closed
-LOST_BY_A_CLIENT = (
-    2  # when a worker dies: the request in flight, and one that its sockets took before they closed
-)
+# The status of a request whose connection broke: a worker that dies between an answer's head and its body does that.
+CUT = 0
+# What a client may lose when a worker dies: the request in flight, and one that its sockets took before they closed.
+LOST_BY_A_CLIENT = 2
 
 
 class Answer(NamedTuple):
-    """What a request got; status 0: the connection broke."""
+    """What a request got."""
 
     status: int
     content: Any
@@ -108,7 +106,7 @@ class Client:
             text = response.read()
         except (OSError, http.client.HTTPException) as error:
             self.connection.close()
-            return Answer(0, str(error), {})
+            return Answer(CUT, str(error), {})
         found = {name.lower(): value for name, value in response.getheaders()}
         try:
             return Answer(response.status, json.loads(text), found)
